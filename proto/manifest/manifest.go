@@ -1,0 +1,114 @@
+// Package manifest is plugin.json: the static description beside a plugin's binary, so that discovery reads
+// files and never runs anything. The binary prints it at build time (`rkt-<name> manifest`), and Describe must
+// say the same. It uses the standard library alone.
+package manifest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Schema is the version of plugin.json.
+const Schema = 1
+
+// FileName is the manifest's name in a plugin's directory.
+const FileName = "plugin.json"
+
+// Services a plugin can provide.
+const (
+	ServiceFetcher  = "rkt.fetcher"
+	ServiceVerifier = "rkt.verifier"
+	ServiceNetwork  = "rkt.network"
+	ServiceStage1   = "rkt.stage1"
+)
+
+// Manifest is plugin.json.
+type Manifest struct {
+	Schema  int    `json:"schema"`
+	Name    string `json:"name"`    // equals the directory's name
+	Version string `json:"version"` // semver
+	Vendor  string `json:"vendor,omitempty"`
+	Exec    string `json:"exec"` // the gRPC binary: a file name, no path
+	// Programs are further executables of the directory that belong to the plugin: a stage1's supervisor, the
+	// CNI binaries that a network plugin drives. They are pinned with it. File names, no paths.
+	Programs     []string    `json:"programs,omitempty"`
+	Provides     []Provision `json:"provides,omitempty"`
+	Requires     *Requires   `json:"requires,omitempty"`
+	ConfigSchema string      `json:"config_schema,omitempty"` // file name of a JSON schema
+	Masked       bool        `json:"masked,omitempty"`        // hides plugins of this name in later directories
+}
+
+// Provision is one service of a plugin.
+type Provision struct {
+	Service      string   `json:"service"`
+	Protocols    []uint32 `json:"protocols"`
+	Flavor       string   `json:"flavor,omitempty"`
+	Schemes      []string `json:"schemes,omitempty"`
+	MediaTypes   []string `json:"media_types,omitempty"`
+	Types        []string `json:"types,omitempty"`
+	Capabilities []string `json:"capabilities,omitempty"`
+}
+
+// Requires says what the host must have, for `rkt plugin check`.
+type Requires struct {
+	Devices  []string `json:"devices,omitempty"`
+	Binaries []string `json:"binaries,omitempty"`
+}
+
+var nameRE = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
+
+// ValidName says whether s can name a plugin.
+func ValidName(s string) bool { return nameRE.MatchString(s) }
+
+// Parse decodes and checks plugin.json. Unknown keys are ignored: a later minor may add some.
+func Parse(b []byte) (*Manifest, error) {
+	var m Manifest
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", FileName, err)
+	}
+	if err := m.check(); err != nil {
+		return nil, fmt.Errorf("parse %s: %w", FileName, err)
+	}
+	return &m, nil
+}
+
+func (m *Manifest) check() error {
+	if m.Schema != Schema {
+		return fmt.Errorf("schema is %d, this rkt reads %d", m.Schema, Schema)
+	}
+	if !ValidName(m.Name) {
+		return fmt.Errorf("name %q is not of the form [a-z][a-z0-9-]{0,62}", m.Name)
+	}
+	if m.Masked {
+		return nil
+	}
+	for _, f := range append([]string{m.Exec}, m.Programs...) {
+		if f == "" || f == "." || f == ".." || strings.ContainsAny(f, "/\x00") {
+			return fmt.Errorf("%q is not a bare file name", f)
+		}
+	}
+	if len(m.Provides) == 0 {
+		return errors.New("provides nothing")
+	}
+	for _, p := range m.Provides {
+		known := []string{ServiceFetcher, ServiceVerifier, ServiceNetwork, ServiceStage1}
+		if slices.Contains(known, p.Service) && len(p.Protocols) == 0 {
+			return fmt.Errorf("%s: no protocols", p.Service)
+		}
+	}
+	return nil
+}
+
+// Provision returns the plugin's provision of service, or nil.
+func (m *Manifest) Provision(service string) *Provision {
+	for i := range m.Provides {
+		if m.Provides[i].Service == service {
+			return &m.Provides[i]
+		}
+	}
+	return nil
+}
