@@ -1,0 +1,197 @@
+package pod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rkt/rkt/v2/proto/poddir"
+)
+
+// Info is what list and status show of a pod. A file that is missing, because the pod is too young or never
+// ran, leaves its part empty; one that cannot be read is in Err.
+type Info struct {
+	UUID    string
+	State   State
+	Path    string
+	Pod     poddir.Pod
+	Runtime *poddir.Runtime
+	Apps    map[string]poddir.AppStatus
+	Pid     int       // of the supervisor, while running
+	Started time.Time // zero when never
+	Exit    *poddir.PodExit
+	Ready   bool
+	Marked  time.Time // when it entered a garbage section
+	Err     error
+}
+
+// List returns all pods, youngest first. A pod that goes away meanwhile is left out; a broken one carries its Err.
+func (p *Pods) List() ([]Info, error) {
+	var out []Info
+	seen := map[string]bool{}
+	for _, s := range sections() {
+		ids, err := p.in(s)
+		if err != nil {
+			return nil, fmt.Errorf("list pods: %w", err)
+		}
+		for _, id := range ids {
+			if seen[id] {
+				continue
+			}
+			info, err := p.infoIn(s, id)
+			if errors.Is(err, fs.ErrNotExist) {
+				// It moved on between readdir and open: look where it is now.
+				info, err = p.Info(id)
+			}
+			if err != nil {
+				continue
+			}
+			seen[id] = true
+			out = append(out, *info)
+		}
+	}
+	slices.SortFunc(out, func(a, b Info) int {
+		if c := b.Pod.Created.Compare(a.Pod.Created); c != 0 {
+			return c
+		}
+		return strings.Compare(a.UUID, b.UUID)
+	})
+	return out, nil
+}
+
+// Info reads one pod by its whole UUID.
+func (p *Pods) Info(id string) (*Info, error) {
+	for range 5 {
+		f, s, err := p.locate(id)
+		if err != nil {
+			return nil, err
+		}
+		f.Close()
+		info, err := p.infoIn(s, id)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		return info, err
+	}
+	return nil, &NotFoundError{Prefix: id}
+}
+
+func (p *Pods) infoIn(s Section, id string) (*Info, error) {
+	f, err := openDir(p.Dir(s, id))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	locked, err := probe(f)
+	if err != nil {
+		return nil, err
+	}
+	info := &Info{UUID: id, State: state(s, locked), Path: f.Name()}
+	if s == ExitedGarbage || s == Garbage {
+		info.Marked = changed(f)
+	}
+	info.Err = info.read(s)
+	if !sameFile(f, f.Name()) { // moved while we read: what was read may be of two states
+		return nil, &fs.PathError{Op: "read", Path: f.Name(), Err: fs.ErrNotExist}
+	}
+	return info, nil
+}
+
+func (i *Info) read(s Section) error {
+	if s == Embryo {
+		return nil
+	}
+	if err := optional(poddir.ReadJSON(i.Path, poddir.PodFile, &i.Pod)); err != nil {
+		return err
+	}
+	if s != Run && s != ExitedGarbage {
+		return nil
+	}
+	var rt poddir.Runtime
+	err := poddir.ReadJSON(i.Path, poddir.RuntimeFile, &rt)
+	if err == nil {
+		i.Runtime = &rt
+	} else if optional(err) != nil {
+		return err
+	}
+	if i.Apps, err = poddir.ReadStatus(i.Path); optional(err) != nil {
+		return err
+	}
+	if st, err := os.Stat(i.Path + "/" + poddir.PidFile); err == nil {
+		i.Started = st.ModTime()
+	}
+	_, err = os.Lstat(i.Path + "/" + poddir.ReadyFile)
+	i.Ready = err == nil
+	if i.State == StateRunning {
+		i.Pid, err = poddir.ReadPid(i.Path)
+		return optional(err)
+	}
+	var exit poddir.PodExit
+	err = poddir.ReadJSON(i.Path, poddir.ExitFile, &exit)
+	if err == nil {
+		i.Exit = &exit
+	}
+	return optional(err)
+}
+
+// optional turns the absence of a file into nil.
+func optional(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// probe says whether somebody holds the exclusive lock.
+func probe(f *os.File) (bool, error) {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("probe lock of %s: %w", f.Name(), err)
+	}
+	return false, unix.Flock(int(f.Fd()), unix.LOCK_UN)
+}
+
+// changed is the directory's change time: a rename sets it, so in a garbage section it is the time of marking.
+func changed(f *os.File) time.Time {
+	var st unix.Stat_t
+	if unix.Fstat(int(f.Fd()), &st) != nil {
+		return time.Time{}
+	}
+	return time.Unix(st.Ctim.Unix())
+}
+
+// Wait returns when nobody holds the pod's lock, or when ctx ends. The wait is the kernel's (a blocking flock),
+// so it costs nothing and misses nothing; the goroutine of a cancelled wait ends with the process.
+func (p *Pods) Wait(ctx context.Context, id string) error {
+	f, _, err := p.locate(id)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer f.Close()
+		for {
+			err := unix.Flock(int(f.Fd()), unix.LOCK_SH)
+			if !errors.Is(err, unix.EINTR) {
+				done <- err
+				return
+			}
+		}
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
