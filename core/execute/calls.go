@@ -1,0 +1,107 @@
+package execute
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rkt/rkt/v2/core/plugin"
+	pluginv1 "github.com/rkt/rkt/v2/proto/rkt/plugin/v1"
+	stage1v1 "github.com/rkt/rkt/v2/proto/rkt/stage1/v1"
+)
+
+// Deadlines, as stage1.proto promises.
+const (
+	validateDeadline = 5 * time.Second
+	runDeadline      = 60 * time.Second
+	shortDeadline    = 10 * time.Second
+	cleanupDeadline  = 30 * time.Second
+)
+
+// UnsupportedError says what a flavor cannot do of what a pod asks, field by field.
+type UnsupportedError struct {
+	Flavor      string
+	Diagnostics []*pluginv1.Diagnostic
+}
+
+func (e *UnsupportedError) Error() string {
+	var lines []string
+	for _, d := range e.Diagnostics {
+		s := d.GetSummary()
+		if d.GetField() != "" {
+			s = d.GetField() + ": " + s
+		}
+		if d.GetDetail() != "" {
+			s += " (" + d.GetDetail() + ")"
+		}
+		lines = append(lines, s)
+	}
+	return fmt.Sprintf("stage1 %q cannot run this pod: %s", e.Flavor, strings.Join(lines, "; "))
+}
+
+// Validate asks whether the flavor can run the pod. Warnings are returned as texts.
+func Validate(ctx context.Context, p *plugin.Process, flavor, podDir string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, validateDeadline)
+	defer cancel()
+	resp, err := p.Stage1().Validate(ctx, &stage1v1.ValidateRequest{PodDir: podDir})
+	if err != nil {
+		return nil, p.Error("validate pod", err)
+	}
+	var warnings []string
+	unsupported := &UnsupportedError{Flavor: flavor}
+	for _, d := range resp.GetDiagnostics() {
+		if d.GetSeverity() == pluginv1.Diagnostic_SEVERITY_WARNING {
+			warnings = append(warnings, d.GetSummary())
+			continue
+		}
+		unsupported.Diagnostics = append(unsupported.Diagnostics, d) // an unknown severity is an error
+	}
+	if len(unsupported.Diagnostics) > 0 {
+		return warnings, unsupported
+	}
+	return warnings, nil
+}
+
+// Run asks for the supervisor's command line.
+func Run(ctx context.Context, p *plugin.Process, podDir, uuid string, debug bool) (*stage1v1.ExecPlan, error) {
+	ctx, cancel := context.WithTimeout(ctx, runDeadline)
+	defer cancel()
+	plan, err := p.Stage1().Run(ctx, &stage1v1.RunRequest{PodDir: podDir, PodUuid: uuid, Debug: debug})
+	if err != nil {
+		return nil, p.Error("run pod "+uuid, err)
+	}
+	return plan, nil
+}
+
+// Enter asks for the program that joins an app.
+func Enter(ctx context.Context, p *plugin.Process, podDir, app string, argv []string, tty bool) (*stage1v1.ExecPlan, error) {
+	ctx, cancel := context.WithTimeout(ctx, shortDeadline)
+	defer cancel()
+	plan, err := p.Stage1().Enter(ctx, &stage1v1.EnterRequest{PodDir: podDir, App: app, Command: argv, Tty: tty})
+	if err != nil {
+		return nil, p.Error("enter app "+app, err)
+	}
+	return plan, nil
+}
+
+// Stop asks the pod to end; the lock's release is the end.
+func Stop(ctx context.Context, p *plugin.Process, podDir string, grace time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, shortDeadline)
+	defer cancel()
+	_, err := p.Stage1().Stop(ctx, &stage1v1.StopRequest{PodDir: podDir, GraceSeconds: uint32(grace.Round(time.Second) / time.Second)})
+	if err != nil {
+		return p.Error("stop pod", err)
+	}
+	return nil
+}
+
+// Cleanup asks the stage1 to remove what it made outside the pod directory.
+func Cleanup(ctx context.Context, p *plugin.Process, podDir string) error {
+	ctx, cancel := context.WithTimeout(ctx, cleanupDeadline)
+	defer cancel()
+	if _, err := p.Stage1().Cleanup(ctx, &stage1v1.CleanupRequest{PodDir: podDir}); err != nil {
+		return p.Error("clean up after pod", err)
+	}
+	return nil
+}

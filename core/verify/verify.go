@@ -1,0 +1,124 @@
+// Package verify is the second dispatch step: it asks verifier plugins whether an image's signatures are good.
+//
+// It owns the call and the combination of verdicts, and fails closed: a verifier that is missing, crashes,
+// hangs, abstains or answers an unknown verdict is a refusal. Which keys count for a name is core/trust's
+// policy; whether a signature is needed at all is the caller's.
+package verify
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rkt/rkt/v2/core/plugin"
+	fetcherv1 "github.com/rkt/rkt/v2/proto/rkt/fetcher/v1"
+	verifierv1 "github.com/rkt/rkt/v2/proto/rkt/verifier/v1"
+)
+
+const deadline = 60 * time.Second
+
+// Request is one image with what the fetcher delivered and the keys that are trusted for its name.
+type Request struct {
+	Name       string
+	LayoutDir  string
+	Image      *fetcherv1.Descriptor
+	Signatures []*fetcherv1.Descriptor
+	Keys       []Key
+}
+
+// Key is a trusted public key file.
+type Key struct{ Path, ID string }
+
+// RefusedError says why no signature was accepted.
+type RefusedError struct {
+	Name    string
+	Trusted int // how many keys are trusted for the name
+	Reasons []string
+	Signers []string // fingerprint and identity of signers that are not trusted
+}
+
+func (e *RefusedError) Error() string {
+	msg := fmt.Sprintf("verify %s: %s", e.Name, strings.Join(e.Reasons, "; "))
+	if len(e.Signers) > 0 {
+		msg += "; signed by " + strings.Join(e.Signers, ", ")
+	}
+	if e.Trusted == 0 {
+		msg += "; no key is trusted for this name"
+	}
+	return msg + " (trust a key with: rkt trust --prefix=PREFIX KEYFILE; run without a signature with: --insecure-options=image)"
+}
+
+// Launcher starts a verifier.
+type Launcher func(ctx context.Context, e *plugin.Entry) (*plugin.Process, error)
+
+// Image asks every verifier that judges the image's media type. One ACCEPT without a REJECT lets it pass.
+func Image(ctx context.Context, set *plugin.Set, start Launcher, req Request) ([]string, error) {
+	refused := &RefusedError{Name: req.Name, Trusted: len(req.Keys)}
+	entries := set.Verifiers(req.Image.GetMediaType())
+	if len(entries) == 0 {
+		refused.Reasons = []string{fmt.Sprintf(
+			"a signature is required, and no installed verifier judges images of type %q (install the package rkt-verifier-openpgp)", req.Image.GetMediaType())}
+		return nil, refused
+	}
+	var accepted []string
+	rejected := false
+	for _, e := range entries {
+		resp, err := ask(ctx, e, start, req)
+		if err != nil {
+			return nil, err
+		}
+		switch resp.GetVerdict() {
+		case verifierv1.VerifyResponse_VERDICT_ACCEPT:
+			for _, s := range resp.GetSigners() {
+				if s.GetTrusted() {
+					accepted = append(accepted, signer(s))
+				}
+			}
+			if len(accepted) == 0 {
+				rejected = true
+				refused.Reasons = append(refused.Reasons, e.Name+" accepted without naming a trusted signer")
+			}
+		case verifierv1.VerifyResponse_VERDICT_ABSTAIN:
+			refused.Reasons = append(refused.Reasons, e.Name+" does not judge this image: "+resp.GetReason())
+		default:
+			rejected = true
+			refused.Reasons = append(refused.Reasons, resp.GetReason())
+			for _, s := range resp.GetSigners() {
+				if !s.GetTrusted() {
+					refused.Signers = append(refused.Signers, signer(s))
+				}
+			}
+		}
+	}
+	if rejected || len(accepted) == 0 {
+		return nil, refused
+	}
+	return accepted, nil
+}
+
+func signer(s *verifierv1.Signer) string {
+	if s.GetIdentity() == "" {
+		return s.GetFingerprint()
+	}
+	return fmt.Sprintf("%s %q", s.GetFingerprint(), s.GetIdentity())
+}
+
+func ask(ctx context.Context, e *plugin.Entry, start Launcher, req Request) (*verifierv1.VerifyResponse, error) {
+	p, err := start(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	in := &verifierv1.VerifyRequest{LayoutDir: req.LayoutDir, Image: req.Image, Signatures: req.Signatures, Name: req.Name}
+	for _, k := range req.Keys {
+		in.Keys = append(in.Keys, &verifierv1.Key{Path: k.Path, Id: k.ID})
+	}
+	resp, err := p.Verifier().Verify(ctx, in)
+	if err != nil {
+		return nil, p.Error("verify "+req.Name, err)
+	}
+	return resp, nil
+}
