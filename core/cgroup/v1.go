@@ -1,0 +1,70 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rkt/rkt/v2/proto/poddir"
+)
+
+// v1Controllers are those that something is done with: limits, statistics, device rules, and the freezer to
+// kill without a race. A pod stays in its caller's cgroup of every other controller (blkio, cpuset, net_cls),
+// whose settings it thereby has; a directory there would cost time and change nothing.
+func v1Controllers() []string {
+	return []string{"memory", "cpu", "cpuacct", "pids", "devices", "freezer"}
+}
+
+// createV1 makes the pod's directory in each hierarchy. own is /proc/self/cgroup.
+func createV1(mounts map[string]mount, own map[string]string, uuid string) poddir.Cgroup {
+	c := poddir.Cgroup{Version: 1, Dirs: map[string]string{}, Skipped: map[string]string{}}
+	warm := ""
+	for _, name := range v1Controllers() {
+		parent, err := v1Parent(mounts, own, name)
+		if err != nil {
+			c.Skipped[name] = err.Error()
+			continue
+		}
+		dir := filepath.Join(parent, prefix+uuid)
+		if err := os.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+			c.Skipped[name] = err.Error()
+			continue
+		}
+		c.Dirs[name] = dir
+		warm = parent
+	}
+	if len(c.Dirs) == 0 {
+		c.Version = 0
+		return c
+	}
+	go warmUp(warm)
+	return c
+}
+
+// v1Parent returns the directory that this process is in, in the hierarchy of one controller.
+func v1Parent(mounts map[string]mount, own map[string]string, name string) (string, error) {
+	m, ok := mounts[name]
+	if !ok {
+		return "", errors.New("not mounted")
+	}
+	path, ok := own[name]
+	if !ok {
+		return "", fmt.Errorf("mounted at %s, but not in %s", m.point, selfCgroup)
+	}
+	rel, err := filepath.Rel(m.root, path)
+	if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
+		return "", fmt.Errorf("the mount at %s shows %s, which does not hold our own cgroup %s", m.point, m.root, path)
+	}
+	return filepath.Join(m.point, rel), nil
+}
+
+// warmUp moves this process to where it is. The kernel's lock for moves is free for readers and so makes the
+// first writer after a pause wait for an RCU grace period (15 ms on a 250 Hz kernel), and later ones, until a
+// grace period after the last, for nothing. Paid here, beside other work, it is not paid by the supervisor
+// when it puts the apps into their cgroups. Nobody waits for it, and its failure means nothing.
+func warmUp(dir string) {
+	_ = os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0)
+}
