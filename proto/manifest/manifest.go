@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -59,10 +58,19 @@ type Requires struct {
 	Binaries []string `json:"binaries,omitempty"`
 }
 
-var nameRE = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
-
-// ValidName says whether s can name a plugin.
-func ValidName(s string) bool { return nameRE.MatchString(s) }
+// ValidName says whether s can name a plugin: [a-z][a-z0-9-]{0,62}. It is written out because compiling a
+// regular expression at start costs every plugin and every command a third of a millisecond.
+func ValidName(s string) bool {
+	if len(s) == 0 || len(s) > 63 || s[0] < 'a' || s[0] > 'z' {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
 
 // Parse decodes and checks plugin.json. Unknown keys are ignored: a later minor may add some.
 func Parse(b []byte) (*Manifest, error) {
