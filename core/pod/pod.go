@@ -129,3 +129,18 @@ func (p *Pod) Delete() error {
 	}
 	return nil
 }
+
+// Adopt takes over a lock that this process inherited on a pod in run/.
+func (p *Pods) Adopt(f *os.File, id string) (*Pod, error) {
+	if !uuidRE.MatchString(id) {
+		return nil, fmt.Errorf("adopt pod: %q is no UUID", id)
+	}
+	if !sameFile(f, p.Dir(Run, id)) {
+		return nil, fmt.Errorf("adopt pod %s: the inherited descriptor is not its directory", id)
+	}
+	// The same open file description: this succeeds at once when we do hold the lock.
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, fmt.Errorf("adopt pod %s: %w", id, err)
+	}
+	return &Pod{UUID: id, pods: p, dir: f, section: Run}, nil
+}

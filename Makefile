@@ -1,0 +1,116 @@
+# rkt: build, install and test. `make` needs Go alone; the other targets name what they miss.
+
+VERSION  ?= 2.0.0-dev
+PREFIX   ?= /usr
+DESTDIR  ?=
+GOARCH   ?= $(shell go env GOARCH)
+DIST     ?= dist
+PLUGINS  ?= fetcher-docker fetcher-aci verifier-openpgp network-cni stage1-linux
+
+MODULE   := github.com/rkt/rkt/v2
+LIB      := $(DIST)/lib/rkt/plugins
+# The same sources give the same bytes: no paths, no VCS stamp, no build id.
+GOBUILD  := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags="-s -w -buildid= -X main.version=$(VERSION)"
+# What network-cni drives besides its built-in types, from the CNI project's own module.
+CNI      := bridge host-local loopback macvlan portmap ptp static tuning firewall
+CNI_PKG_bridge     := main/bridge
+CNI_PKG_host-local := ipam/host-local
+CNI_PKG_loopback   := main/loopback
+CNI_PKG_macvlan    := main/macvlan
+CNI_PKG_portmap    := meta/portmap
+CNI_PKG_ptp        := main/ptp
+CNI_PKG_static     := ipam/static
+CNI_PKG_tuning     := meta/tuning
+CNI_PKG_firewall   := meta/firewall
+
+.PHONY: all build rkt plugins cni install demo test check unit e2e race fuzz bench cross reproducible generate guest-test clean
+
+all: build
+
+build: rkt plugins
+
+rkt:
+	$(GOBUILD) -o $(DIST)/bin/rkt ./cmd/rkt
+
+plugins: $(addprefix plugin-,$(PLUGINS))
+
+# A plugin's manifest is what its binary says of itself, so the two cannot drift. When building for another
+# architecture, the binary of this machine says it.
+plugin-%:
+	mkdir -p $(LIB)/$*
+	$(GOBUILD) -o $(LIB)/$*/rkt-$* ./plugins/$*
+	CGO_ENABLED=0 go run -trimpath -buildvcs=false -ldflags="-s -w -buildid= -X main.version=$(VERSION)" ./plugins/$* manifest > $(LIB)/$*/plugin.json.tmp
+	mv $(LIB)/$*/plugin.json.tmp $(LIB)/$*/plugin.json
+
+plugin-stage1-linux: stage1-linux-supervisor
+stage1-linux-supervisor:
+	mkdir -p $(LIB)/stage1-linux
+	$(GOBUILD) -o $(LIB)/stage1-linux/rkt-stage1-linux-supervisor ./plugins/stage1-linux/supervisor
+
+plugin-network-cni: cni
+cni:
+	mkdir -p $(LIB)/network-cni
+	for p in $(foreach c,$(CNI),$(c)=$(CNI_PKG_$(c))); do \
+	  $(GOBUILD) -o $(LIB)/network-cni/$${p%%=*} github.com/containernetworking/plugins/plugins/$${p#*=} || exit 1; \
+	done
+
+# install puts a chosen set of plugins below PREFIX: make install DESTDIR=/tmp/x PLUGINS="stage1-linux fetcher-docker"
+install:
+	install -D -m 0755 $(DIST)/bin/rkt $(DESTDIR)$(PREFIX)/bin/rkt
+	for p in $(PLUGINS); do \
+	  install -d -m 0755 $(DESTDIR)$(PREFIX)/lib/rkt/plugins/$$p && \
+	  for f in $(LIB)/$$p/*; do \
+	    case $$f in *.json) m=0644;; *) m=0755;; esac; \
+	    install -m $$m $$f $(DESTDIR)$(PREFIX)/lib/rkt/plugins/$$p/ || exit 1; \
+	  done || exit 1; \
+	done
+
+demo: build
+	tests/prerequisites demo
+	go run -buildvcs=false ./tests/demo -rkt $(DIST)/bin/rkt
+
+# test is everything that CI runs. As root, since pods are made by root.
+test: check unit build e2e
+
+check:
+	tests/prerequisites test
+	test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "gofmt -w these files"; exit 1; }
+	go vet ./...
+
+unit:
+	go test -p 2 ./core/... ./cmd/... ./proto/... ./sdk/... ./plugins/...
+
+race:
+	CGO_ENABLED=1 go test -race -p 2 ./core/... ./cmd/... ./proto/... ./sdk/...
+
+e2e: build
+	go test -count=1 -timeout=40m ./tests/...
+
+FUZZTIME ?= 20s
+fuzz:
+	for p in $$(grep -rl '^func Fuzz' --include='*_test.go' core cmd proto sdk plugins | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$p/*_test.go | sed 's/func //'); do \
+	    go test -run='^$$' -fuzz="^$$f\$$" -fuzztime=$(FUZZTIME) ./$$p || exit 1; \
+	  done; \
+	done
+
+bench: build
+	tests/prerequisites bench
+	go run -buildvcs=false ./tests/bench -rkt $(DIST)/bin/rkt
+
+cross:
+	$(MAKE) build GOARCH=amd64 DIST=$(DIST)/amd64
+	$(MAKE) build GOARCH=arm64 DIST=$(DIST)/arm64
+
+# reproducible builds twice, the second time from a copy at another path, and compares the bytes.
+reproducible:
+	tests/reproducible
+
+generate:
+	cd proto && protoc -I . --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative $$(find rkt -name '*.proto' | sort)
+
+guest-test: build
+	tests/guest/run tests/guest/suite.sh
+
+clean:
+	rm -rf $(DIST)

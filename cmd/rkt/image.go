@@ -1,0 +1,195 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rkt/rkt/v2/core/store"
+)
+
+func (a *app) imageCmd() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "image COMMAND",
+		Short: "list, show and remove stored images",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("missing command (rkt image --help lists them)")
+			}
+			return usagef("unknown command %q (rkt image --help lists them)", args[0])
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+	c.AddCommand(a.imageListCmd(), a.imageRmCmd(), a.imageCatManifestCmd(), a.imageGCCmd(), a.imageVerifyCmd())
+	return c
+}
+
+// imageJSON is an image in image list. Times are nanoseconds since 1970, size is in bytes.
+type imageJSON struct {
+	ID         string   `json:"id"`
+	Name       string   `json:"name"`
+	Names      []string `json:"names"`
+	Manifest   string   `json:"manifest"`
+	ImportTime *int64   `json:"import_time"`
+	LastUsed   *int64   `json:"last_used_time"`
+	Size       int64    `json:"size"`
+}
+
+func (a *app) imageListCmd() *cobra.Command {
+	var full, noLegend bool
+	var form string
+	c := &cobra.Command{
+		Use:   "list [FLAGS]",
+		Short: "list stored images",
+		Long:  `List stored images, the oldest import first. SIZE is what the image's layers take; shared layers count in each.`,
+		Args:  noArgs,
+	}
+	c.Flags().BoolVar(&full, "full", false, "whole IDs and wall-clock times")
+	c.Flags().BoolVar(&noLegend, "no-legend", false, "no header")
+	c.Flags().StringVar(&form, "format", "", "json or json-pretty")
+	c.RunE = func(*cobra.Command, []string) error {
+		if err := format(form).check(); err != nil {
+			return err
+		}
+		e, err := a.engine()
+		if err != nil {
+			return err
+		}
+		imgs, listErr := e.Images()
+		if form != "" {
+			out := []imageJSON{}
+			for _, i := range imgs {
+				out = append(out, imageJSON{i.ID, imageName(i), i.Names, string(i.Manifest), unixNano(i.Imported), unixNano(i.LastUsed), i.Size})
+			}
+			if err := printJSON(a.stdout, out, form == "json-pretty"); err != nil {
+				return err
+			}
+			return listErr
+		}
+		var rows [][]string
+		for _, i := range imgs {
+			rows = append(rows, []string{shortID(i.ID, full), imageName(i), bytesize(i.Size), ago(i.Imported, full), ago(i.LastUsed, full)})
+		}
+		var header []string
+		if !noLegend {
+			header = []string{"ID", "NAME", "SIZE", "IMPORT TIME", "LAST USED"}
+		}
+		if err := table(a.stdout, header, rows); err != nil {
+			return err
+		}
+		return listErr
+	}
+	return c
+}
+
+func imageName(i *store.Image) string {
+	if len(i.Names) == 0 {
+		return ""
+	}
+	return strings.TrimPrefix(i.Names[0], "aci://")
+}
+
+func (a *app) imageRmCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rm IMAGE...",
+		Short: "remove stored images",
+		Long:  `Remove images by name or ID. Pods that use one go on: layers stay until the last such pod is gone.`,
+		Args:  someImages,
+		RunE: func(_ *cobra.Command, args []string) error {
+			e, err := a.engine()
+			if err != nil {
+				return err
+			}
+			var last error
+			removed := map[string]bool{}
+			for _, name := range args {
+				id, err := e.RemoveImage(name, removed)
+				if err != nil {
+					fmt.Fprintf(a.stderr, "image rm: %s\n", quoteControl(err.Error()))
+					last = &shownError{err}
+					continue
+				}
+				fmt.Fprintf(a.stdout, "removed %s\n", shortID(id, true))
+			}
+			return last
+		},
+	}
+}
+
+func (a *app) imageCatManifestCmd() *cobra.Command {
+	var pretty bool
+	c := &cobra.Command{
+		Use:   "cat-manifest IMAGE",
+		Short: "print an image's OCI manifest",
+		Args:  someImages,
+	}
+	c.Flags().BoolVar(&pretty, "pretty-print", true, "indent")
+	c.RunE = func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usagef("exactly one image is needed")
+		}
+		e, err := a.engine()
+		if err != nil {
+			return err
+		}
+		b, err := e.ImageManifest(args[0])
+		if err != nil {
+			return err
+		}
+		return a.rawJSON(b, pretty)
+	}
+	return c
+}
+
+func (a *app) imageGCCmd() *cobra.Command {
+	var grace time.Duration
+	c := &cobra.Command{
+		Use:   "gc [FLAGS]",
+		Short: "remove images that nobody uses, and layers that no image or pod refers to",
+		Args:  noArgs,
+	}
+	c.Flags().DurationVar(&grace, "grace-period", 24*time.Hour, "keep images used within this `time`")
+	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		e, err := a.engine()
+		if err != nil {
+			return err
+		}
+		removed, err := e.ImageGC(cmd.Context(), grace)
+		for _, id := range removed {
+			fmt.Fprintf(a.stdout, "removed %s\n", id)
+		}
+		return err
+	}
+	return c
+}
+
+func (a *app) imageVerifyCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify IMAGE...",
+		Short: "check stored images against their digests",
+		Args:  someImages,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			e, err := a.engine()
+			if err != nil {
+				return err
+			}
+			for _, name := range args {
+				id, err := e.VerifyImage(cmd.Context(), name)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(a.stdout, "verified %s\n", id)
+			}
+			return nil
+		},
+	}
+}
+
+func someImages(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usagef("no image given (rkt image list shows them)")
+	}
+	return nil
+}

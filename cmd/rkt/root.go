@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rkt/rkt/v2/core/config"
+	"github.com/rkt/rkt/v2/core/engine"
+)
+
+// app is one invocation.
+type app struct {
+	flags  config.Flags
+	stdout io.Writer
+	stderr io.Writer
+	status int // exit status of a verb that succeeded with a status of its own (finish)
+	bar    *progressBar
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "rkt",
+		Short: "run pods of apps from container images, without a daemon",
+		Long: `rkt runs pods: one or more apps from container images that share a network, IPC and lifetime.
+There is no daemon: "rkt run" is the pod's own process, for a shell, a systemd unit or a scheduler to supervise,
+and it exits with the pod's status.`,
+		Example: `  rkt run docker://registry.example/nginx
+  rkt run --net=host --volume=data,kind=host,source=/srv docker://alpine --mount=volume=data,target=/data --exec=/bin/ls -- -l /data
+  rkt list`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("missing command (rkt --help lists them)")
+			}
+			return usagef("unknown command %q (rkt --help lists them)", args[0])
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usagef("%w (%s --help lists the flags)", err, c.CommandPath())
+	})
+	f := root.PersistentFlags()
+	f.StringVar(&a.flags.Dir, "dir", "", "data `directory` (default "+config.DefaultDir+")")
+	f.StringVar(&a.flags.SystemConfig, "system-config", "", "vendor's configuration `directory` (default "+config.DefaultSystemConfig+")")
+	f.StringVar(&a.flags.LocalConfig, "local-config", "", "administrator's configuration `directory` (default "+config.DefaultLocalConfig+")")
+	f.StringArrayVar(&a.flags.PluginPath, "plugin-dir", nil, "`directory` of plugins, searched first (as root: needs --insecure-options=plugin)")
+	f.StringSliceVar(&a.flags.Insecure, "insecure-options", nil, "protections to turn off: "+insecureWords())
+	f.BoolVar(&a.flags.Debug, "debug", false, "show whole error chains and the plugins' logs")
+	root.AddCommand(a.runCmd(), a.prepareCmd(), a.runPreparedCmd(), a.fetchCmd(), a.listCmd(), a.statusCmd(), a.stopCmd(),
+		a.enterCmd(), a.logsCmd(), a.rmCmd(), a.gcCmd(), a.catManifestCmd(), a.imageCmd(), a.trustCmd(), a.pluginCmd(),
+		a.versionCmd(), a.finishCmd(), a.startCmd())
+	return root
+}
+
+func insecureWords() string {
+	s := ""
+	for i, o := range config.InsecureOptions() {
+		if i > 0 {
+			s += ", "
+		}
+		s += o[0]
+	}
+	return s
+}
+
+// engine opens the engine with the global flags.
+func (a *app) engine() (*engine.Engine, error) {
+	c, err := config.Load(a.flags, os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	level := slog.LevelWarn
+	if c.Debug {
+		level = slog.LevelDebug
+	}
+	return engine.New(c, engine.Observer{
+		Progress: a.progress(),
+		Warn:     func(msg string) { fmt.Fprintf(a.stderr, "rkt: %s\n", quoteControl(msg)) },
+		Log:      slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level})),
+	})
+}
+
+// needRoot refuses verbs that change pods. Integrators match the text.
+func needRoot() error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("cannot run as unprivileged user (pods are made and ended by root)")
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rkt/rkt/v2/core/engine"
+	"github.com/rkt/rkt/v2/proto/poddir"
+)
+
+func (a *app) runCmd() *cobra.Command {
+	var prep prepareFlags
+	var start startFlags
+	c := withApps(&cobra.Command{
+		Use:   "run [POD FLAGS] IMAGE [APP FLAGS] [-- ARGS [---]] [IMAGE ...]",
+		Short: "run a pod in the foreground",
+		Long: `Fetch what is missing, and run the images as one pod. This process becomes the pod's supervisor: it passes
+signals on, and exits with the status of the first app that failed, or 0.
+
+Images: docker://REF, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:TAG], aci://NAME (appc discovery),
+an ACI's path or URL, an ID such as sha256-1f2e..., or a bare name, looked up in the store and then tried as each
+scheme of image.search.`,
+		Example: `  rkt run docker://alpine --exec=/bin/echo -- hello
+  rkt run --port=80-tcp:8080 docker://nginx --memory=128Mi
+  rkt run --detach --uuid-file-save=/run/web.uuid docker://nginx`,
+	})
+	prep.add(c.Flags())
+	start.add(c.Flags())
+	c.RunE = func(cmd *cobra.Command, words []string) error {
+		spec, err := prep.build(words)
+		if err != nil {
+			return err
+		}
+		opts, err := start.build()
+		if err != nil {
+			return err
+		}
+		if err := checkStart(spec, opts); err != nil {
+			return err
+		}
+		if err := needRoot(); err != nil {
+			return err
+		}
+		e, err := a.engine()
+		if err != nil {
+			return err
+		}
+		if !opts.Detached {
+			return e.Run(cmd.Context(), spec, opts)
+		}
+		id, err := e.RunDetached(cmd.Context(), spec, opts)
+		if err == nil {
+			fmt.Fprintln(a.stdout, id)
+		}
+		return err
+	}
+	return c
+}
+
+// checkStart refuses contradictions before anything is fetched.
+func checkStart(spec engine.PodSpec, opts engine.RunOptions) error {
+	if len(spec.Ports) > 0 && opts.Network != poddir.NetworkPlugin {
+		return usagef("--port publishes ports of a pod with a network of its own, not with --net=%s", opts.Network)
+	}
+	if opts.Detached && spec.Interactive {
+		return usagef("--detach leaves no terminal for --interactive")
+	}
+	return nil
+}
+
+func (a *app) prepareCmd() *cobra.Command {
+	var prep prepareFlags
+	c := withApps(&cobra.Command{
+		Use:   "prepare [POD FLAGS] IMAGE [APP FLAGS] [-- ARGS [---]] [IMAGE ...]",
+		Short: "make a pod that run-prepared starts later",
+		Long:  `Fetch what is missing and make the pod, complete but for its start. Prints its UUID.`,
+		Example: `  uuid=$(rkt prepare docker://nginx)
+  rkt run-prepared $uuid`,
+	})
+	prep.add(c.Flags())
+	c.RunE = func(cmd *cobra.Command, words []string) error {
+		spec, err := prep.build(words)
+		if err != nil {
+			return err
+		}
+		if err := needRoot(); err != nil {
+			return err
+		}
+		e, err := a.engine()
+		if err != nil {
+			return err
+		}
+		id, err := e.Prepare(cmd.Context(), spec)
+		if err == nil {
+			fmt.Fprintln(a.stdout, id)
+		}
+		return err
+	}
+	return c
+}
+
+func (a *app) runPreparedCmd() *cobra.Command {
+	var start startFlags
+	c := &cobra.Command{
+		Use:   "run-prepared [FLAGS] UUID",
+		Short: "run a prepared pod in the foreground",
+		Long:  `Start a pod that prepare made. As with run, this process becomes its supervisor.`,
+		Args:  oneUUID,
+	}
+	start.add(c.Flags())
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		opts, err := start.build()
+		if err != nil {
+			return err
+		}
+		if err := needRoot(); err != nil {
+			return err
+		}
+		e, err := a.engine()
+		if err != nil {
+			return err
+		}
+		if !opts.Detached {
+			return e.RunPrepared(cmd.Context(), args[0], opts)
+		}
+		id, err := e.Detach(cmd.Context(), args[0], opts)
+		if err == nil {
+			fmt.Fprintln(a.stdout, id)
+		}
+		return err
+	}
+	return c
+}
+
+func oneUUID(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usagef("exactly one pod UUID is needed (rkt list shows them)")
+	}
+	return nil
+}

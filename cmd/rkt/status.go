@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rkt/rkt/v2/core/engine"
+	"github.com/rkt/rkt/v2/core/pod"
+	"github.com/rkt/rkt/v2/proto/poddir"
+)
+
+func (a *app) statusCmd() *cobra.Command {
+	var form, wait, uuidFile string
+	c := &cobra.Command{
+		Use:   "status [FLAGS] UUID",
+		Short: "show a pod's state and its apps' exit codes",
+		Long:  `Show one pod, or with --wait first wait until it has ended. Starts no plugin.`,
+	}
+	f := c.Flags()
+	f.StringVar(&form, "format", "", "json or json-pretty")
+	f.StringVar(&wait, "wait", "", "wait for the pod's end, for ever or for a `duration` (10s)")
+	f.Lookup("wait").NoOptDefVal = "true"
+	f.StringVar(&uuidFile, "uuid-file", "", "`file` that holds the UUID (run --uuid-file-save)")
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := format(form).check(); err != nil {
+			return err
+		}
+		limit, waits, err := parseWait(wait)
+		if err != nil {
+			return err
+		}
+		id, err := podArg(args, uuidFile)
+		if err != nil {
+			return err
+		}
+		e, err := a.engine()
+		if err != nil {
+			return err
+		}
+		if id, err = e.Pods.Resolve(id); err != nil {
+			return err
+		}
+		if waits {
+			if err := waitPod(cmd.Context(), e, id, limit); err != nil {
+				return err
+			}
+		}
+		info, err := e.Pods.Info(id)
+		if err != nil {
+			return err
+		}
+		if form != "" {
+			return printJSON(a.stdout, newPodJSON(*info), form == "json-pretty")
+		}
+		printStatus(a.stdout, info)
+		return info.Err
+	}
+	return c
+}
+
+// podArg is the one pod of a verb: an argument or the content of --uuid-file.
+func podArg(args []string, uuidFile string) (string, error) {
+	if uuidFile == "" {
+		return first(args), oneUUID(nil, args)
+	}
+	if len(args) > 0 {
+		return "", usagef("a UUID and --uuid-file exclude each other")
+	}
+	b, err := os.ReadFile(uuidFile)
+	if err != nil {
+		return "", fmt.Errorf("read pod UUID: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+func first(s []string) string {
+	if len(s) == 0 {
+		return ""
+	}
+	return s[0]
+}
+
+func parseWait(s string) (time.Duration, bool, error) {
+	switch s {
+	case "", "false":
+		return 0, false, nil
+	case "true":
+		return 0, true, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return 0, false, usagef("--wait: %q is neither true, false nor a duration such as 10s", s)
+	}
+	return d, true, nil
+}
+
+func waitPod(ctx context.Context, e *engine.Engine, id string, limit time.Duration) error {
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	err := e.Pods.Wait(ctx, id)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("pod %s has not ended within %s", id, limit)
+	}
+	return err
+}
+
+// printStatus prints lines of KEY=VALUE, for shells to read.
+func printStatus(w io.Writer, i *pod.Info) {
+	fmt.Fprintf(w, "state=%s\n", i.State)
+	fmt.Fprintf(w, "created=%s\n", ago(i.Pod.Created, true))
+	if !i.Started.IsZero() {
+		fmt.Fprintf(w, "started=%s\n", ago(i.Started, true))
+	}
+	if i.Runtime != nil {
+		fmt.Fprintf(w, "networks=%s\n", networks(*i))
+	}
+	if i.Pid != 0 {
+		fmt.Fprintf(w, "pid=%d\n", i.Pid)
+	}
+	if i.Runtime == nil {
+		return
+	}
+	fmt.Fprintf(w, "exited=%t\n", i.State != pod.StateRunning)
+	if i.Exit != nil {
+		fmt.Fprintf(w, "exit-code=%d\n", i.Exit.Code)
+	}
+	for _, app := range i.Pod.Apps {
+		st, ok := i.Apps[app.Name]
+		if ok && st.State == poddir.AppExited {
+			fmt.Fprintf(w, "app-%s=%d\n", app.Name, st.Code)
+			if st.Reason != "" {
+				fmt.Fprintf(w, "app-%s-reason=%s\n", app.Name, quoteControl(st.Reason))
+			}
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/rkt/rkt/v2/core/execute"
+	"github.com/rkt/rkt/v2/core/pod"
+	"github.com/rkt/rkt/v2/proto/poddir"
+)
+
+// RunDetached prepares a pod here, where progress and errors are seen, and starts it in the background. It
+// returns when every app has been started.
+func (e *Engine) RunDetached(ctx context.Context, spec PodSpec, opts RunOptions) (string, error) {
+	p, _, err := e.prepare(ctx, spec, opts.UUIDFileSave)
+	if err != nil {
+		return "", err
+	}
+	err = p.MoveTo(pod.Prepared)
+	p.Close()
+	if err != nil {
+		return p.UUID, err
+	}
+	if _, err := e.Detach(ctx, p.UUID, opts); err != nil {
+		if opts.Remove {
+			e.Remove(ctx, p.UUID) //nolint:errcheck // gc tries again
+		}
+		return p.UUID, err
+	}
+	return p.UUID, nil
+}
+
+// Detach starts a prepared pod in a session of its own, its output in files, and returns at ready.
+func (e *Engine) Detach(ctx context.Context, prefix string, opts RunOptions) (string, error) {
+	id, err := e.Pods.Resolve(prefix)
+	if err != nil {
+		return "", err
+	}
+	info, err := e.Pods.Info(id)
+	if err != nil {
+		return id, err
+	}
+	if info.State != pod.StatePrepared {
+		return id, &pod.StateError{UUID: id, Is: info.State, Want: string(pod.StatePrepared)}
+	}
+	logs := filepath.Join(info.Path, poddir.LogsDir)
+	if err := os.MkdirAll(logs, 0o750); err != nil {
+		return id, fmt.Errorf("make log directory: %w", err)
+	}
+	opts.Detached = true
+	return id, execute.Detached(ctx, execute.Background{
+		Exe: e.exe, Args: append(e.globalArgs(), "start", id), Options: opts, Log: filepath.Join(logs, "rkt.log"),
+	})
+}
+
+// globalArgs are the flags that make another rkt see what this one sees.
+func (e *Engine) globalArgs() []string {
+	args := []string{"--dir=" + e.Config.Dir, "--local-config=" + e.Config.LocalConfig, "--system-config=" + e.Config.SystemConfig}
+	if e.Config.Debug {
+		args = append(args, "--debug")
+	}
+	if e.Config.Insecure.Plugin {
+		args = append(args, "--insecure-options=plugin")
+	}
+	for _, d := range e.Config.PluginPath {
+		args = append(args, "--plugin-dir="+d)
+	}
+	return args
+}

@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/rkt/rkt/v2/core/config"
+	"github.com/rkt/rkt/v2/core/pin"
+	"github.com/rkt/rkt/v2/core/plugin"
+	"github.com/rkt/rkt/v2/core/pod"
+	"github.com/rkt/rkt/v2/core/store"
+)
+
+// Engine is one data directory with one configuration.
+type Engine struct {
+	Config   config.Config
+	Pods     *pod.Pods
+	Observer Observer
+
+	exe     string // this rkt's own executable, for `rkt finish`
+	plugins func() *plugin.Set
+	store   func() (*store.Store, error)
+	pins    func() *pin.Pins
+}
+
+// Observer is told what happens meanwhile. Any field may be nil.
+type Observer struct {
+	// Progress is one item's (a blob's) way: done and total in bytes, total 0 when unknown.
+	Progress func(phase, item string, done, total int64)
+	// Warn is for what the user should know and what does not stop the verb.
+	Warn func(msg string)
+	// Log gets the plugins' log lines.
+	Log *slog.Logger
+}
+
+func (o Observer) warn(format string, args ...any) {
+	if o.Warn != nil {
+		o.Warn(fmt.Sprintf(format, args...))
+	}
+}
+
+func (o Observer) progress(phase, item string, done, total int64) {
+	if o.Progress != nil {
+		o.Progress(phase, item, done, total)
+	}
+}
+
+// New opens nothing yet: list and status must cost nothing that they do not use.
+func New(c config.Config, o Observer) (*Engine, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find rkt's own executable: %w", err)
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	extra := c.PluginPath
+	if os.Geteuid() == 0 && !c.Insecure.Plugin && len(extra) > 0 {
+		return nil, errors.New("a plugin path given by flag or RKT_PLUGIN_PATH counts for root only with --insecure-options=plugin (install plugins below /usr/lib/rkt/plugins or /etc/rkt/plugins.d)")
+	}
+	return &Engine{
+		Config:   c,
+		Pods:     pod.Open(c.Dir),
+		Observer: o,
+		exe:      exe,
+		plugins: sync.OnceValue(func() *plugin.Set {
+			return plugin.Discover(plugin.SearchPath(exe, extra, os.Geteuid()))
+		}),
+		store: sync.OnceValues(func() (*store.Store, error) { return store.Open(c.Dir) }),
+		pins:  sync.OnceValue(func() *pin.Pins { return pin.Open(filepath.Join(c.Dir, "pins")) }),
+	}, nil
+}
+
+// Plugins is what discovery found.
+func (e *Engine) Plugins() *plugin.Set { return e.plugins() }
+
+// launch starts a plugin for one verb, with its own configuration and the engine's log.
+func (e *Engine) launch(ctx context.Context, entry *plugin.Entry, o plugin.Options) (*plugin.Process, error) {
+	conf, err := os.ReadFile(filepath.Join(e.Config.LocalConfig, "plugins", entry.Name+".json"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("read configuration of plugin %s: %w", entry.Name, err)
+	}
+	o.Config = conf
+	o.Logger = e.Observer.Log
+	o.Debug = e.Config.Debug
+	o.CacheDir = filepath.Join(e.Config.Dir, "cache", entry.Name)
+	return plugin.Launch(ctx, entry, o)
+}

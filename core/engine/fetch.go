@@ -1,0 +1,228 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/rkt/rkt/v2/core/fetch"
+	"github.com/rkt/rkt/v2/core/image"
+	"github.com/rkt/rkt/v2/core/plugin"
+	"github.com/rkt/rkt/v2/core/store"
+	"github.com/rkt/rkt/v2/core/trust"
+	"github.com/rkt/rkt/v2/core/verify"
+	fetcherv1 "github.com/rkt/rkt/v2/proto/rkt/fetcher/v1"
+)
+
+// FetchSpec is one image to have.
+type FetchSpec struct {
+	Image     string
+	Signature string // file with a detached signature
+	Policy    PullPolicy
+}
+
+// Fetch returns the image, from the store or its origin as the policy says.
+func (e *Engine) Fetch(ctx context.Context, spec FetchSpec) (*store.Image, error) {
+	ref, err := image.Parse(spec.Image)
+	if err != nil {
+		return nil, err
+	}
+	st, err := e.store()
+	if err != nil {
+		return nil, err
+	}
+	release, err := st.Hold()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return e.fetchHeld(ctx, st, ref, spec)
+}
+
+// fetchHeld is Fetch for a caller that holds the store, so that image gc cannot take the result away.
+func (e *Engine) fetchHeld(ctx context.Context, st *store.Store, ref image.Ref, spec FetchSpec) (*store.Image, error) {
+	stored, err := st.Lookup(ref)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	if stored != nil && (spec.Policy != PullUpdate && !ref.IsFile() || ref.IsID()) {
+		return stored, nil
+	}
+	if ref.IsID() {
+		return nil, err // an ID names stored images alone; the error says how to list them
+	}
+	if spec.Policy == PullNever {
+		return nil, fmt.Errorf("image %q is not in the store, and --pull-policy=never forbids fetching it: %w", spec.Image, store.ErrNotFound)
+	}
+	return e.fetchRemote(ctx, st, ref, spec)
+}
+
+// fetchRemote tries the reference, or a bare name with each scheme of image.search, and says all that was tried.
+func (e *Engine) fetchRemote(ctx context.Context, st *store.Store, ref image.Ref, spec FetchSpec) (*store.Image, error) {
+	if ref.Scheme != "" {
+		return e.fetchOne(ctx, st, ref, spec)
+	}
+	var tried []error
+	for _, scheme := range e.Config.ImageSearch {
+		r, err := ref.WithScheme(scheme)
+		if err == nil {
+			var img *store.Image
+			if img, err = e.fetchOne(ctx, st, r, spec); err == nil {
+				return img, nil
+			}
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		tried = append(tried, fmt.Errorf("as %s: %w", scheme, err))
+	}
+	return nil, fmt.Errorf("find image %q: it is not in the store, and image.search = [%s] found nothing:\n%w",
+		spec.Image, strings.Join(e.Config.ImageSearch, ", "), errors.Join(tried...))
+}
+
+// fetchOne is the life of an image: fetch, verify, convert, ingest, each in a process of its own.
+func (e *Engine) fetchOne(ctx context.Context, st *store.Store, ref image.Ref, spec FetchSpec) (*store.Image, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.Config.FetchLimit)
+	defer cancel()
+	policy, err := trust.LoadPolicy(e.Config.LocalConfig)
+	if err != nil {
+		return nil, err
+	}
+	signed := policy.Required(ref.Scheme) && !e.Config.Insecure.Image || spec.Signature != ""
+
+	staging, err := st.NewStaging(ref.String())
+	if err != nil {
+		return nil, err
+	}
+	defer staging.Close()
+
+	done, err := e.download(ctx, st, staging, ref, spec, signed)
+	if err != nil {
+		return nil, err
+	}
+	name := trustName(done.GetCanonical())
+	if signed {
+		if err := e.verifySignature(ctx, staging, name, done); err != nil {
+			return nil, err
+		}
+	}
+	in := store.IngestRequest{
+		LayoutDir: staging.LayoutDir(), Image: descriptor(done.GetImage()), Names: names(ref, done.GetCanonical()),
+		Progress: e.Observer.Progress,
+	}
+	if !store.IsOCI(done.GetImage().GetMediaType()) {
+		if err := e.convert(ctx, staging, name, signed, done, &in); err != nil {
+			return nil, err
+		}
+	}
+	img, err := st.Ingest(ctx, in)
+	if err != nil {
+		return nil, fmt.Errorf("store %s: %w", ref, err)
+	}
+	return img, nil
+}
+
+func (e *Engine) download(ctx context.Context, st *store.Store, staging *store.Staging, ref image.Ref, spec FetchSpec, signed bool) (*fetcherv1.FetchDone, error) {
+	entry, err := e.Plugins().Fetcher(ref.Scheme)
+	if err != nil {
+		return nil, err
+	}
+	creds, err := e.Config.Credentials()
+	if err != nil {
+		return nil, err
+	}
+	access := &fetcherv1.Access{
+		AllowHttp: e.Config.Insecure.HTTP, InsecureTls: e.Config.Insecure.TLS,
+		SignatureFile: spec.Signature, WantSignature: signed,
+	}
+	for _, c := range creds {
+		access.Credentials = append(access.Credentials, &fetcherv1.Credential{Host: c.Host, Username: c.Username, Password: c.Password, Token: c.Token})
+	}
+	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindFetcher, Writable: []string{staging.LayoutDir()}})
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	present, err := st.KnownBlobs()
+	if err != nil {
+		return nil, err
+	}
+	return fetch.Image(ctx, p, fetch.Request{
+		Reference: ref.String(), LayoutDir: staging.LayoutDir(), Access: access, Present: present, Progress: e.Observer.progress,
+	})
+}
+
+func (e *Engine) verifySignature(ctx context.Context, staging *store.Staging, name string, done *fetcherv1.FetchDone) error {
+	ring := trust.Open(e.Config.SystemConfig, e.Config.LocalConfig)
+	trusted, err := ring.KeysFor(name)
+	if err != nil {
+		return err
+	}
+	req := verify.Request{Name: name, LayoutDir: staging.LayoutDir(), Image: done.GetImage(), Signatures: done.GetSignatures()}
+	for _, k := range trusted {
+		req.Keys = append(req.Keys, verify.Key{Path: k.Path, ID: k.ID})
+	}
+	_, err = verify.Image(ctx, e.Plugins(), func(ctx context.Context, entry *plugin.Entry) (*plugin.Process, error) {
+		return e.launch(ctx, entry, plugin.Options{Kind: plugin.KindVerifier})
+	}, req)
+	return err
+}
+
+// convert runs after verification, in a fresh process without network, and points in at the result.
+func (e *Engine) convert(ctx context.Context, staging *store.Staging, name string, signed bool, done *fetcherv1.FetchDone, in *store.IngestRequest) error {
+	entry, err := e.Plugins().Converter(done.GetImage().GetMediaType())
+	if err != nil {
+		return err
+	}
+	out, err := staging.NewLayout("converted")
+	if err != nil {
+		return err
+	}
+	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindConverter, Writable: []string{out}})
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	resp, err := fetch.Convert(ctx, p, name, staging.LayoutDir(), out, done.GetImage())
+	if err != nil {
+		return err
+	}
+	// The signature was judged for the name that the fetcher claimed; the image must bear that very name.
+	if signed && resp.GetName() != name {
+		return fmt.Errorf("verify %s: the image calls itself %q, so its signature was checked for the wrong name", name, resp.GetName())
+	}
+	in.LayoutDir, in.Image = out, descriptor(resp.GetImage())
+	if resp.GetApp() != nil {
+		app := descriptor(resp.GetApp())
+		in.App = &app
+	}
+	return nil
+}
+
+// trustName is the name that keys are trusted for: "aci://example.com/app:1.0,os=linux" is "example.com/app".
+func trustName(canonical string) string {
+	_, name, found := strings.Cut(canonical, "://")
+	if !found {
+		name = canonical
+	}
+	if i := strings.IndexByte(name, ','); i >= 0 {
+		name = name[:i]
+	}
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		name = name[:i]
+	}
+	return name
+}
+
+// names are what the image will be found by: what the user typed and what the fetcher calls it.
+func names(ref image.Ref, canonical string) []string {
+	out := []string{}
+	if canonical != "" {
+		out = append(out, canonical)
+	}
+	if s := ref.String(); s != canonical {
+		out = append(out, s)
+	}
+	return out
+}

@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/rkt/rkt/v2/core/execute"
+	"github.com/rkt/rkt/v2/core/network"
+	"github.com/rkt/rkt/v2/core/plugin"
+	"github.com/rkt/rkt/v2/core/pod"
+	"github.com/rkt/rkt/v2/core/reclaim"
+	"github.com/rkt/rkt/v2/proto/launch"
+	"github.com/rkt/rkt/v2/proto/poddir"
+)
+
+// Finish ends a pod in order. It runs in the supervisor's process, which has become `rkt finish` and still holds
+// the lock; what it returns is the pod's exit status.
+func (e *Engine) Finish(ctx context.Context, id string, fds launch.FDs) (int, error) {
+	fd, ok := fds[launch.FDLock]
+	if !ok {
+		return 0, errors.New("rkt finish is run by a pod's supervisor, not by hand (rkt gc cleans up after pods that were killed)")
+	}
+	p, err := e.Pods.Adopt(os.NewFile(uintptr(fd), id), id)
+	if err != nil {
+		return 0, err
+	}
+	defer p.Close()
+	var exit poddir.PodExit
+	if err := poddir.ReadJSON(p.Path(), poddir.ExitFile, &exit); err != nil {
+		return 0, err
+	}
+	var rt poddir.Runtime
+	if err := poddir.ReadJSON(p.Path(), poddir.RuntimeFile, &rt); err != nil {
+		return 0, err
+	}
+	var netns *os.File
+	if fd, ok := fds[launch.FDNetns]; ok {
+		netns = os.NewFile(uintptr(fd), "netns")
+		defer netns.Close()
+	}
+	e.release(ctx, p, netns)
+	if rt.Remove {
+		if err := p.MoveTo(pod.ExitedGarbage); err != nil {
+			return exit.Code, err
+		}
+		if err := p.Delete(); err != nil {
+			return exit.Code, err
+		}
+	}
+	return exit.Code, nil
+}
+
+// release gives back what a pod holds outside its directory: network, the stage1's own things, cgroup. The
+// caller holds the lock and no process of the pod is wanted any more. What fails is told and left for gc: a
+// plugin that cannot start must not keep a pod from ending.
+func (e *Engine) release(ctx context.Context, p *pod.Pod, netns *os.File) {
+	if err := reclaim.Cgroup(p.Path()); err != nil {
+		e.Observer.warn("pod %s: %v", p.UUID, err)
+	}
+	if err := e.releaseNetwork(ctx, p, netns); err != nil {
+		e.Observer.warn("pod %s: %v (rkt gc tries again)", p.UUID, err)
+	}
+	if err := e.releaseStage1(ctx, p); err != nil {
+		e.Observer.warn("pod %s: %v", p.UUID, err)
+	}
+}
+
+func (e *Engine) releaseNetwork(ctx context.Context, p *pod.Pod, netns *os.File) error {
+	if network.Down(p.Path()) {
+		return nil
+	}
+	entry, err := e.pinned(p.Path(), kindNetwork)
+	if err != nil {
+		return err
+	}
+	if entry == nil {
+		return fmt.Errorf("tear down network: plugins.json names no network plugin")
+	}
+	proc, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindNetwork, FDs: network.FDs(netns)})
+	if err != nil {
+		return err
+	}
+	defer proc.Close()
+	return network.Teardown(ctx, proc, p.UUID, p.Path(), e.networkDirs())
+}
+
+// releaseStage1 starts the pinned stage1 only when it says that it has something to clean.
+func (e *Engine) releaseStage1(ctx context.Context, p *pod.Pod) error {
+	entry, err := e.pinned(p.Path(), kindStage1)
+	if err != nil || entry == nil {
+		return err
+	}
+	prov := entry.Manifest.Provision("rkt.stage1")
+	if prov == nil || !slices.Contains(prov.Capabilities, "cleanup") {
+		return nil
+	}
+	proc, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindStage1})
+	if err != nil {
+		return err
+	}
+	defer proc.Close()
+	return execute.Cleanup(ctx, proc, p.Path())
+}

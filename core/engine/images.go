@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/rkt/rkt/v2/core/image"
+	"github.com/rkt/rkt/v2/core/plugin"
+	"github.com/rkt/rkt/v2/core/store"
+	"github.com/rkt/rkt/v2/core/trust"
+	pluginv1 "github.com/rkt/rkt/v2/proto/rkt/plugin/v1"
+)
+
+// Images lists the stored images. A broken record is in the error, beside the others.
+func (e *Engine) Images() ([]*store.Image, error) {
+	st, err := e.store()
+	if err != nil {
+		return nil, err
+	}
+	return st.Images()
+}
+
+// lookup finds a stored image by name or ID.
+func (e *Engine) lookup(name string) (*store.Store, *store.Image, error) {
+	ref, err := parseImage(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := e.store()
+	if err != nil {
+		return nil, nil, err
+	}
+	img, err := st.Lookup(ref)
+	return st, img, err
+}
+
+// parseImage reads an image name as typed here: paths count from this process's directory.
+func parseImage(name string) (image.Ref, error) {
+	ref, err := image.Parse(name)
+	if err != nil || !ref.IsLocal() {
+		return ref, err
+	}
+	wd, err := workingDir()
+	return ref.Abs(wd), err
+}
+
+// RemoveImage removes an image. removed remembers IDs, so that naming one twice is no error.
+func (e *Engine) RemoveImage(name string, removed map[string]bool) (string, error) {
+	st, img, err := e.lookup(name)
+	if err != nil {
+		return "", err
+	}
+	removed[img.ID] = true
+	return img.ID, st.Remove(img.ID)
+}
+
+// ImageManifest returns the stored OCI manifest, byte for byte.
+func (e *Engine) ImageManifest(name string) ([]byte, error) {
+	st, img, err := e.lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	return st.ReadBlob(img.Manifest)
+}
+
+// VerifyImage digests everything of an image again.
+func (e *Engine) VerifyImage(ctx context.Context, name string) (string, error) {
+	st, img, err := e.lookup(name)
+	if err != nil {
+		return "", err
+	}
+	return img.ID, st.Verify(ctx, img.ID)
+}
+
+// ImageGC removes images unused for the grace time, and layers that neither image nor pod refers to.
+func (e *Engine) ImageGC(ctx context.Context, grace time.Duration) ([]string, error) {
+	st, err := e.store()
+	if err != nil {
+		return nil, err
+	}
+	pods, err := e.Pods.List()
+	if err != nil {
+		return nil, err
+	}
+	use := store.InUse{Images: map[string]bool{}, Layers: map[string]bool{}}
+	for _, info := range pods {
+		for _, app := range info.Pod.Apps {
+			use.Images[app.Image.ID] = true
+			for _, dir := range app.Rootfs.Layers {
+				use.Layers[dir] = true
+			}
+		}
+	}
+	return st.GC(ctx, use, grace)
+}
+
+// Keyring is the trusted keys of this configuration.
+func (e *Engine) Keyring() *trust.Keyring {
+	return trust.Open(e.Config.SystemConfig, e.Config.LocalConfig)
+}
+
+// ProbePlugin asks a plugin whether this host can run what it offers.
+func (e *Engine) ProbePlugin(ctx context.Context, entry *plugin.Entry) ([]*pluginv1.Finding, error) {
+	p, err := e.launch(ctx, entry, plugin.Options{Kind: kindOf(entry)})
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	resp, err := p.Plugin().Probe(ctx, &pluginv1.ProbeRequest{})
+	if err != nil {
+		return nil, p.Error("probe plugin "+entry.Name, err)
+	}
+	return resp.GetFindings(), nil
+}

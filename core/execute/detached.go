@@ -1,0 +1,127 @@
+package execute
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Background is rkt itself, to be run in a session of its own.
+type Background struct {
+	Exe     string
+	Args    []string
+	Options any    // JSON on its standard input
+	Log     string // file for its output
+}
+
+// Detached starts b and returns when it says READY=1, by systemd's notify protocol, which every supervisor
+// speaks. When it ends before that, its log is the error.
+func Detached(ctx context.Context, b Background) error {
+	// A socket file in a 0700 directory: an abstract one could be reached from a pod on the host's network.
+	dir, err := os.MkdirTemp("", "rkt-detach-")
+	if err != nil {
+		return fmt.Errorf("start in background: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	addr := &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"}
+	sock, err := net.ListenUnixgram("unixgram", addr)
+	if err != nil {
+		return fmt.Errorf("start in background: %w", err)
+	}
+	defer sock.Close()
+	proc, err := spawn(b, addr.Name)
+	if err != nil {
+		return fmt.Errorf("start in background: %w", err)
+	}
+	ready := make(chan struct{})
+	go awaitReady(sock, ready)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := proc.Wait()
+		// What it said before it ended is in the socket: give the reader until it has seen all of it.
+		sock.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) //nolint:errcheck // a socket of ours
+		ended <- err
+	}()
+	select {
+	case <-ready:
+		return nil
+	case <-ctx.Done():
+		proc.Signal(syscall.SIGTERM) //nolint:errcheck // it may be gone
+		<-ended
+		return ctx.Err()
+	case err := <-ended:
+		select {
+		case <-ready: // a short pod: started, and done already
+			return nil
+		case <-time.After(100 * time.Millisecond):
+		}
+		return errors.Join(err, failure(b.Log))
+	}
+}
+
+func awaitReady(sock *net.UnixConn, ready chan<- struct{}) {
+	buf := make([]byte, 4096)
+	for {
+		n, err := sock.Read(buf)
+		if err != nil {
+			return
+		}
+		for _, line := range bytes.Split(buf[:n], []byte("\n")) {
+			if string(line) == "READY=1" {
+				close(ready)
+				return
+			}
+		}
+	}
+}
+
+func spawn(b Background, notify string) (*os.Process, error) {
+	log, err := os.OpenFile(b.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	in, out, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	defer out.Close()
+	env := []string{"NOTIFY_SOCKET=" + notify}
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "NOTIFY_SOCKET=") && !strings.HasPrefix(kv, "LISTEN_") {
+			env = append(env, kv)
+		}
+	}
+	proc, err := os.StartProcess(b.Exe, append([]string{b.Exe}, b.Args...), &os.ProcAttr{
+		Env: env, Files: []*os.File{in, log, log}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return proc, json.NewEncoder(out).Encode(b.Options)
+}
+
+// failure is what the background process said last.
+func failure(log string) error {
+	f, err := os.Open(log)
+	if err != nil {
+		return errors.New("the pod ended before its apps had started, and left no log")
+	}
+	defer f.Close()
+	const last = 8 << 10
+	if st, err := f.Stat(); err == nil && st.Size() > last {
+		f.Seek(-last, io.SeekEnd) //nolint:errcheck // then all of it is shown
+	}
+	b, _ := io.ReadAll(f)
+	return fmt.Errorf("the pod ended before its apps had started: %s", strings.TrimSpace(string(b)))
+}

@@ -1,0 +1,90 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"time"
+
+	"github.com/rkt/rkt/v2/core/plugin"
+	fetcherv1 "github.com/rkt/rkt/v2/proto/rkt/fetcher/v1"
+)
+
+// resolveDeadline and convertDeadline are fetcher.proto's; the deadline of Fetch is the caller's.
+const (
+	resolveDeadline = 60 * time.Second
+	convertDeadline = 10 * time.Minute
+)
+
+// Request is one image reference with what the caller allows.
+type Request struct {
+	Reference string // with its scheme
+	LayoutDir string
+	Access    *fetcherv1.Access
+	Present   []string // digests of blobs that the store has
+	Progress  func(phase, item string, done, total int64)
+}
+
+// Platform is the one that images are fetched for: this machine's.
+func Platform() *fetcherv1.Platform {
+	return &fetcherv1.Platform{Os: "linux", Architecture: runtime.GOARCH}
+}
+
+// Resolve asks what a reference means now, without moving blobs.
+func Resolve(ctx context.Context, p *plugin.Process, req Request) (*fetcherv1.ResolveResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, resolveDeadline)
+	defer cancel()
+	resp, err := p.Fetcher().Resolve(ctx, &fetcherv1.ResolveRequest{Reference: req.Reference, Platform: Platform(), Access: req.Access})
+	if err != nil {
+		return nil, p.Error("resolve "+req.Reference, err)
+	}
+	return resp, nil
+}
+
+// Image fills req.LayoutDir.
+func Image(ctx context.Context, p *plugin.Process, req Request) (*fetcherv1.FetchDone, error) {
+	stream, err := p.Fetcher().Fetch(ctx, &fetcherv1.FetchRequest{
+		Reference: req.Reference, Platform: Platform(), Access: req.Access,
+		LayoutDir: req.LayoutDir, PresentDigests: req.Present,
+	})
+	if err != nil {
+		return nil, p.Error("fetch "+req.Reference, err)
+	}
+	var done *fetcherv1.FetchDone
+	for {
+		event, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, p.Error("fetch "+req.Reference, err)
+		}
+		if done != nil {
+			return nil, fmt.Errorf("fetch %s: the fetcher went on after it said that it was done", req.Reference)
+		}
+		if pr := event.GetProgress(); pr != nil && req.Progress != nil {
+			req.Progress(pr.GetPhase(), pr.GetItem(), pr.GetDone(), pr.GetTotal())
+		}
+		done = event.GetDone()
+	}
+	if done.GetImage().GetDigest() == "" {
+		return nil, fmt.Errorf("fetch %s: the fetcher ended without naming an image", req.Reference)
+	}
+	return done, nil
+}
+
+// Convert turns a fetched image of a foreign media type into an OCI layout in outDir. p is a fresh process
+// without network.
+func Convert(ctx context.Context, p *plugin.Process, name, layoutDir, outDir string, image *fetcherv1.Descriptor) (*fetcherv1.ConvertResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, convertDeadline)
+	defer cancel()
+	resp, err := p.Fetcher().Convert(ctx, &fetcherv1.ConvertRequest{
+		LayoutDir: layoutDir, Image: image, OutLayoutDir: outDir, Platform: Platform(),
+	})
+	if err != nil {
+		return nil, p.Error("convert "+name, err)
+	}
+	return resp, nil
+}

@@ -1,0 +1,81 @@
+// Package reclaim is the floor that works with no plugin able to start: killing a pod, removing its cgroup,
+// moving and deleting its directory.
+//
+// It owns what core itself made for a pod. What a plugin made outside the pod directory is that plugin's to
+// remove; core/engine asks it first, and goes on here whatever it answered.
+package reclaim
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rkt/rkt/v2/core/cgroup"
+	"github.com/rkt/rkt/v2/core/pod"
+	"github.com/rkt/rkt/v2/proto/poddir"
+)
+
+// Kill ends a running pod by SIGKILL. The supervisor's death takes the pod's PID namespace with it.
+func Kill(pods *pod.Pods, id string) error {
+	info, err := pods.Info(id)
+	if err != nil {
+		return err
+	}
+	if info.State != pod.StateRunning {
+		return nil
+	}
+	if info.Runtime != nil && cgroup.Kill(info.Runtime.Cgroup) == nil && info.Runtime.Cgroup.Version == 2 {
+		return nil // the supervisor is in there too
+	}
+	if info.Pid == 0 {
+		return fmt.Errorf("kill pod %s: it has no supervisor yet; try again in a moment", id)
+	}
+	// The pid in the file counts only while its writer lives, and it lives while it holds the lock: so get hold
+	// of the process first and ask for the lock after that.
+	fd, err := unix.PidfdOpen(info.Pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("kill pod %s: %w", id, err)
+	}
+	defer unix.Close(fd)
+	again, err := pods.Info(id)
+	if err != nil || again.State != pod.StateRunning || again.Pid != info.Pid {
+		return nil // it ended, or was removed, meanwhile
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill pod %s: %w", id, err)
+	}
+	return nil
+}
+
+// Cgroup kills what is left in a dead pod's cgroup and removes it. The caller holds the pod's lock.
+func Cgroup(podDir string) error {
+	var rt poddir.Runtime
+	if err := poddir.ReadJSON(podDir, poddir.RuntimeFile, &rt); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // never started
+		}
+		return err
+	}
+	return cgroup.Remove(rt.Cgroup)
+}
+
+// Move takes a pod that nobody works on from one section to another.
+func Move(pods *pod.Pods, id string, from, to pod.Section) error {
+	p, err := pods.Lock(id)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if p.Section() != from {
+		return pod.ErrLocked // it has moved on; not ours any more
+	}
+	return p.MoveTo(to)
+}
+
+// Delete removes a pod in a garbage section.
+func Delete(p *pod.Pod) error { return p.Delete() }
