@@ -1,0 +1,77 @@
+package supervise
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// Flavor brings apps to life. Start runs in a goroutine of its own; Signal and Kill are called by Run's.
+type Flavor interface {
+	// Start starts every app of the pod in order, and returns when each has been reported by r. An error
+	// means that the pod could not be made; Kill is called then too.
+	Start(p *Pod, r *Reporter) error
+	// Signal asks the main process of a running app. An app that has just ended is no error.
+	Signal(app string, sig unix.Signal) error
+	// Kill ends at once whatever of the pod still exists, and returns when it is gone. It is called exactly
+	// once, also while Start runs, and after it nothing is reported any more.
+	Kill() error
+}
+
+// Exit is how an app ended.
+type Exit struct {
+	Code   int         // the exit status; ignored when Signal is set
+	Signal unix.Signal // ended by this signal
+	OOM    bool        // by the kernel, at its memory limit
+	Reason string      // it never ran: why it could not be executed
+}
+
+// code is what a shell would show.
+func (e Exit) code() int {
+	if e.Signal != 0 {
+		return 128 + int(e.Signal)
+	}
+	return e.Code
+}
+
+// Reporter carries a Flavor's news to Run. Its methods may be called from any goroutine, in the order in
+// which things happen to an app: Started, then Exited; or Exited alone, with a Reason.
+type Reporter struct {
+	events chan event
+	done   chan struct{} // closed when Run listens no more
+}
+
+type eventKind int
+
+const (
+	appStarted eventKind = iota
+	appExited
+	startReturned
+	stopAsked
+	signalled
+)
+
+// event is one thing that Run's goroutine has to decide about.
+type event struct {
+	kind  eventKind
+	app   string
+	pid   int
+	exit  Exit
+	err   error
+	sig   unix.Signal
+	force bool
+	grace int // seconds; 0: the pod's own
+}
+
+func (r *Reporter) send(e event) {
+	select {
+	case r.events <- e:
+	case <-r.done:
+	}
+}
+
+// Started says that the app's program has been executed, with its pid on the host.
+func (r *Reporter) Started(app string, pid int) {
+	r.send(event{kind: appStarted, app: app, pid: pid})
+}
+
+// Exited says that the app's main process has ended, or could not be executed.
+func (r *Reporter) Exited(app string, e Exit) { r.send(event{kind: appExited, app: app, exit: e}) }
