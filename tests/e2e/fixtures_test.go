@@ -1,0 +1,94 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// The images, all of busybox-static, made by buildah and pushed by skopeo:
+//
+//	busybox:latest   gzip, two layers, CMD sh; /etc/passwd with user app (1000:1000), volume /data, port 80/tcp
+//	busybox:zstd     the same, zstd layers
+//	busybox:plain    the same, uncompressed layers
+//	busybox:multi    an index of amd64, arm64 and s390x
+//	busybox:entry    ENTRYPOINT ["/bin/echo","entry"], CMD ["default"]
+//	busybox:user     USER app, WORKDIR /home/app
+//	busybox:nocmd    neither ENTRYPOINT nor CMD
+const buildScript = `
+set -eu
+export BUILDAH_ISOLATION=chroot
+b="buildah --root $1/storage --runroot $1/runroot --storage-driver vfs"
+out=$2 reg=$3
+mkdir -p $1/root/bin $1/root/etc $1/root/tmp $1/root/root $1/root/home/app $1/root/data $1/root/proc $1/root/sys $1/root/dev
+cp "$(command -v busybox)" $1/root/bin/busybox
+for a in $($1/root/bin/busybox --list); do [ $a = busybox ] || ln -sf busybox $1/root/bin/$a; done
+chmod 1777 $1/root/tmp
+printf 'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n' > $1/root/etc/passwd
+printf 'root:x:0:\napp:x:1000:\nextra:x:2000:app\n' > $1/root/etc/group
+chown 1000:1000 $1/root/home/app $1/root/data
+echo seed > $1/root/data/seed
+chown 1000:1000 $1/root/data/seed
+c=$($b from scratch)
+$b copy -q $c $1/root /
+$b config --cmd sh --env PATH=/bin --env FROM=image --os linux --arch $ARCH $c
+$b commit -q $c base >/dev/null
+c2=$($b from base)
+echo second > $1/second
+$b copy -q $c2 $1/second /etc/second
+$b config --volume /data --port 80/tcp $c2
+$b commit -q $c2 oci:$out:latest >/dev/null
+c3=$($b from base); $b config --entrypoint '["/bin/echo","entry"]' --cmd default $c3; $b commit -q $c3 oci:$out:entry >/dev/null
+c4=$($b from base); $b config --user app --workingdir /home/app $c4; $b commit -q $c4 oci:$out:user >/dev/null
+c5=$($b from scratch); $b copy -q $c5 $1/root /; $b commit -q $c5 oci:$out:nocmd >/dev/null
+$b manifest create multi >/dev/null
+for arch in amd64 arm64 s390x; do
+  $b config --arch $arch --env BUILT_FOR=$arch $c2
+  $b commit -q $c2 built-$arch >/dev/null
+  $b manifest add multi built-$arch >/dev/null
+done
+$b manifest push -q --all multi oci:$out-multi:multi >/dev/null
+`
+
+const pushScript = `
+set -eu
+out=$1 reg=$2
+s="skopeo copy -q --dest-tls-verify=false"
+for t in latest entry user nocmd; do $s oci:$out:$t docker://$reg/busybox:$t; done
+$s --dest-compress-format zstd oci:$out:latest docker://$reg/busybox:zstd
+$s --dest-decompress oci:$out:latest dir:$out-dir && $s dir:$out-dir docker://$reg/busybox:plain
+$s --all oci:$out-multi:multi docker://$reg/busybox:multi
+`
+
+// makeFixtures builds the images, or takes the layouts of RKT_TEST_FIXTURES, which another machine built (the
+// guest of tests/guest has no builder).
+func makeFixtures() error {
+	if dir := os.Getenv("RKT_TEST_FIXTURES"); dir != "" {
+		shared.layout = filepath.Join(dir, "layout")
+	} else {
+		shared.layout = filepath.Join(shared.work, "layout")
+		arch := strings.TrimSpace(mustTool("go", "env", "GOARCH"))
+		build := filepath.Join(shared.work, "build")
+		if err := os.MkdirAll(build, 0o755); err != nil {
+			return err
+		}
+		defer os.RemoveAll(build)
+		os.Setenv("ARCH", arch)
+		if _, err := tool("sh", "-c", buildScript, "build", build, shared.layout); err != nil {
+			return fmt.Errorf("build images: %w", err)
+		}
+	}
+	if _, err := tool("sh", "-c", pushScript, "push", shared.layout, shared.registry); err != nil {
+		return fmt.Errorf("push images: %w", err)
+	}
+	return nil
+}
+
+func mustTool(name string, args ...string) string {
+	out, err := tool(name, args...)
+	if err != nil {
+		panic(err)
+	}
+	return out
+}

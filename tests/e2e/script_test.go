@@ -1,0 +1,54 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestScripts(t *testing.T) {
+	before := snapshot(t)
+	t.Run("script", func(t *testing.T) {
+		testscript.Run(t, testscript.Params{
+			Dir:                 "testdata/script",
+			RequireExplicitExec: true,
+			WorkdirRoot:         shared.work,
+			Setup:               setup,
+			Cmds:                commands(),
+		})
+	})
+	before.compare(t)
+}
+
+// setup gives a script its own rkt: data, configuration, and the registry's address.
+func setup(env *testscript.Env) error {
+	for _, d := range []string{env.WorkDir, filepath.Join(env.WorkDir, "etc")} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
+	data := filepath.Join(env.WorkDir, "data")
+	env.Setenv("PATH", shared.bin+":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	env.Setenv("RKT_DIR", data)
+	env.Setenv("RKT_LOCAL_CONFIG", filepath.Join(env.WorkDir, "etc"))
+	env.Setenv("RKT_SYSTEM_CONFIG", filepath.Join(env.WorkDir, "lib"))
+	env.Setenv("REG", shared.registry)
+	env.Setenv("LAYOUT", shared.layout)
+	env.Setenv("DIST", filepath.Dir(shared.bin))
+	env.Setenv("IMG", "docker://"+shared.registry+"/busybox:latest")
+	env.Setenv("HTTP", "--insecure-options=http")
+	env.Defer(func() { cleanup(env) })
+	return nil
+}
+
+// cleanup ends and removes what a script left, so that one failed script does not fail all others.
+func cleanup(env *testscript.Env) {
+	rkt := filepath.Join(shared.bin, "rkt")
+	vars := append(os.Environ(), env.Vars...)
+	for _, id := range running(filepath.Join(env.WorkDir, "data")) {
+		runEnv(vars, rkt, "stop", "--force", id)
+	}
+	runEnv(vars, rkt, "gc", "--grace-period=0s", "--expire-prepared=0s")
+}
