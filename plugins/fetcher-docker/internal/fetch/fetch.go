@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/rkt/rkt/v2/plugins/fetcher-docker/internal/fault"
@@ -63,6 +64,8 @@ func (f *Fetcher) open(ctx context.Context, t target) (source, error) {
 	switch {
 	case ok && scheme == schemeDocker:
 		return f.openRegistry(ctx, t)
+	case ok && slices.Contains(Schemes(), scheme):
+		return openLocal(ctx, t)
 	}
 	return nil, fetcher.ReferenceInvalid("parse reference %s: its scheme is none of %s", fault.Quote(t.reference), strings.Join(Schemes(), ", "))
 }
