@@ -1,0 +1,93 @@
+package host
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/mnt"
+)
+
+// pidOne is the pod's PID 1, seen from the host.
+type pidOne struct {
+	pidfd int
+	gone  chan struct{} // closed when it and all its pod have been reaped
+}
+
+// sealed opens this program on a detached read-only mount. A process that runs from it shows that mount in
+// /proc/PID/exe: opening it for writing fails with EROFS whoever asks (CVE-2019-5736). The mount is in no
+// namespace and goes away with the last process that runs from it.
+func sealed() (int, error) {
+	fd, err := mnt.Clone(unix.AT_FDCWD, "/proc/self/exe", false)
+	if err != nil {
+		return -1, fmt.Errorf("clone mount of own program: %w", err)
+	}
+	if err := mnt.Restrict(fd, mnt.ReadOnly|mnt.NoDev, false); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("seal own program: %w", err)
+	}
+	return fd, nil
+}
+
+// birth starts PID 1 of the pod in new pid, mount, ipc and uts namespaces, in the network namespace netns
+// (-1: the host's), with sock as its descriptor 3.
+func birth(netns, sock int, noFile string) (*pidOne, error) {
+	exe, err := sealed()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(exe)
+	p := &pidOne{gone: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		// This thread enters the pod's network for good, and stays until PID 1 has been reaped.
+		runtime.LockOSThread()
+		if netns >= 0 {
+			if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
+				started <- fmt.Errorf("enter network namespace: %w", err)
+				return
+			}
+		}
+		pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"rkt-pod-init", "init", noFile}, &syscall.ProcAttr{
+			Env:   []string{"GOMAXPROCS=1", "GOGC=50", "GOTRACEBACK=single"},
+			Files: []uintptr{0, 1, 2, uintptr(sock)},
+			Sys: &syscall.SysProcAttr{
+				Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
+				Pdeathsig:  syscall.SIGKILL,
+				PidFD:      &p.pidfd,
+				Setsid:     true, // the terminal's signals are for the supervisor alone
+			},
+		})
+		if err == nil && p.pidfd < 0 {
+			err = fmt.Errorf("no pidfd for PID 1: %w", os.ErrInvalid)
+		}
+		started <- err
+		if err != nil {
+			return
+		}
+		for {
+			if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
+				break
+			}
+		}
+		close(p.gone)
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start PID 1 of the pod: %w", err)
+	}
+	return p, nil
+}
+
+// kill ends PID 1 and so the pod, and waits until the kernel has taken every process of it away.
+func (p *pidOne) kill() error {
+	err := unix.PidfdSendSignal(p.pidfd, unix.SIGKILL, nil, 0)
+	if err != nil && err != unix.ESRCH {
+		return fmt.Errorf("kill PID 1 of the pod: %w", err)
+	}
+	<-p.gone
+	return unix.Close(p.pidfd)
+}

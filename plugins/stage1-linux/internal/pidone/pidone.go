@@ -1,0 +1,153 @@
+package pidone
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/mnt"
+	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/plan"
+	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/rootfs"
+	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/wire"
+)
+
+// Sock is the descriptor of the supervisor's socket.
+const Sock = 3
+
+// Main is PID 1. args are the soft limit of open files that the apps get, or "-". It returns only when the
+// pod cannot be made; the exit of PID 1 ends it.
+func Main(args []string) error {
+	unix.CloseOnExec(Sock)
+	i := &pidOne{procs: map[int]*app{}}
+	err := i.start(args)
+	if err != nil {
+		i.send(wire.Message{Kind: wire.Failed, Text: err.Error(), FD: -1})
+		return err
+	}
+	return i.reap()
+}
+
+type pidOne struct {
+	plan   *plan.Plan
+	apps   []*app
+	procs  map[int]*app // by pid
+	noFile *unix.Rlimit
+}
+
+func (i *pidOne) start(args []string) error {
+	if unix.Getpid() != 1 {
+		return errors.New("this is PID 1 of a pod, and not started by hand")
+	}
+	if len(args) == 1 && args[0] != "-" {
+		soft, err := strconv.ParseUint(args[0], 10, 64)
+		if err != nil {
+			return fmt.Errorf("soft limit of open files: %w", err)
+		}
+		i.noFile = new(unix.Rlimit)
+		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, i.noFile); err != nil {
+			return err
+		}
+		i.noFile.Cur = soft
+	}
+	var err error
+	if i.plan, err = plan.Read("."); err != nil {
+		return err
+	}
+	go i.watchSupervisor()
+	// What is in /proc/1 of the pod (environ, maps, fd) is nobody's business but root of the host's.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("set dumpable: %w", err)
+	}
+	unix.Umask(0)
+	if err := unix.Sethostname([]byte(i.plan.Hostname)); err != nil {
+		return fmt.Errorf("set hostname %q: %w", i.plan.Hostname, err)
+	}
+	if err := mnt.Private(); err != nil {
+		return err
+	}
+	if err := rootfs.Shared(); err != nil {
+		return fmt.Errorf("make /dev/shm: %w", err)
+	}
+	for n := range i.plan.Apps {
+		a := newApp(i, &i.plan.Apps[n])
+		if err := a.build(); err != nil {
+			return fmt.Errorf("app %q: %w", a.Name, err)
+		}
+		i.apps = append(i.apps, a)
+	}
+	for _, a := range i.apps {
+		a.start()
+	}
+	i.send(wire.Message{Kind: wire.Up, FD: -1})
+	if err := leaveHost(); err != nil {
+		return err
+	}
+	debug.FreeOSMemory()
+	return nil
+}
+
+// leaveHost gives PID 1 an empty root, so that the pod keeps no file system of the host busy.
+func leaveHost() error {
+	fd, err := mnt.New("tmpfs", mnt.ReadOnly|mnt.NoSuid|mnt.NoDev|mnt.NoExec, mnt.Param{Key: "size", Value: "4096"})
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	at, err := unix.Open(plan.Mount, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(at)
+	if err := mnt.Attach(fd, at); err != nil {
+		return err
+	}
+	return mnt.Pivot(fd)
+}
+
+// watchSupervisor ends the pod when the supervisor has ended. PDEATHSIG does the same; this also covers the
+// moment between fork and prctl.
+func (i *pidOne) watchSupervisor() {
+	for {
+		_, err := wire.Receive(Sock)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		os.Exit(1)
+	}
+}
+
+// reap collects what ends, apps and orphans alike, for as long as the pod lives.
+func (i *pidOne) reap() error {
+	for {
+		var ws unix.WaitStatus
+		pid, err := unix.Wait4(-1, &ws, 0, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.ECHILD):
+			// Nothing can be born any more. The supervisor ends this process.
+			select {}
+		case err != nil:
+			return fmt.Errorf("wait: %w", err)
+		}
+		if a := i.procs[pid]; a != nil {
+			delete(i.procs, pid)
+			a.exited(ws)
+		}
+	}
+}
+
+// send reports. Without a supervisor there is nobody left to do it for.
+func (i *pidOne) send(m wire.Message) {
+	if err := wire.Send(Sock, m); err != nil {
+		os.Exit(1)
+	}
+}
+
+func (i *pidOne) warn(format string, args ...any) {
+	i.send(wire.Message{Kind: wire.Warning, Text: fmt.Sprintf(format, args...), FD: -1})
+}

@@ -1,0 +1,30 @@
+// Command rkt-stage1-linux-supervisor is what `rkt run` becomes, what runs as PID 1 of a pod, and what
+// `rkt enter` becomes. It links neither gRPC nor protobuf: every running pod pays for its pages.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/host"
+	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/pidone"
+	"github.com/rkt/rkt/v2/sdk/supervise"
+)
+
+func main() {
+	mode := ""
+	if len(os.Args) > 1 {
+		mode = os.Args[1]
+	}
+	switch mode {
+	case "supervise":
+		os.Exit(supervise.Run(&host.Flavor{}))
+	case "init":
+		if err := pidone.Main(os.Args[2:]); err != nil {
+			os.Exit(1) // the supervisor has been told
+		}
+	default:
+		fmt.Fprintln(os.Stderr, "rkt-stage1-linux-supervisor is started by rkt, not by hand")
+		os.Exit(2)
+	}
+}
