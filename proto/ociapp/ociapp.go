@@ -30,6 +30,7 @@ type Port struct {
 	Name            string `json:"name"`
 	Protocol        string `json:"protocol"`
 	Port            uint16 `json:"port"`
+	Count           uint16 `json:"count,omitempty"` // so many ports from Port on; 0 means 1
 	SocketActivated bool   `json:"socketActivated,omitempty"`
 }
 
@@ -42,7 +43,7 @@ type MountPoint struct {
 
 // Isolator is kept as the image has it; core interprets the ones it knows and names the others.
 type Isolator struct {
-	Name  string `json:"name"`
+	Name  string          `json:"name"`
 	Value json.RawMessage `json:"value"`
 }
 

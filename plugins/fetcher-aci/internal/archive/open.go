@@ -24,6 +24,14 @@ const (
 	ratioFree = 1 << 30
 )
 
+// Limit is the most that a file of size bytes may unpack to.
+func Limit(size int64) int64 {
+	if size > MaxBytes/maxRatio {
+		return MaxBytes
+	}
+	return max(ratioFree, size*maxRatio)
+}
+
 // ErrTooLarge is wrapped when an image unpacks to more than it may.
 var ErrTooLarge = errors.New("unpacks to more than an image may have")
 
@@ -45,7 +53,7 @@ func open(ctx context.Context, f io.ReaderAt, size int64) (io.Reader, error) {
 	if len(head) == 0 {
 		return nil, errors.New("the file is empty")
 	}
-	limit := &limitReader{left: min(MaxBytes, max(ratioFree, size*maxRatio))}
+	limit := &limitReader{left: Limit(size)}
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		if limit.r, err = gzip.NewReader(raw); err != nil {
