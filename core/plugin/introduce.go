@@ -1,0 +1,114 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/rkt/rkt/v2/proto/manifest"
+	"github.com/rkt/rkt/v2/proto/reason"
+	pluginv1 "github.com/rkt/rkt/v2/proto/rkt/plugin/v1"
+)
+
+// introduce asks who the plugin is, holds the answer against plugin.json, and hands over the configuration.
+func (p *Process) introduce(ctx context.Context, o Options) error {
+	dctx, cancel := context.WithTimeout(ctx, o.DescribeTimeout)
+	defer cancel()
+	d, err := p.Plugin().Describe(dctx, &pluginv1.DescribeRequest{})
+	if err != nil {
+		return p.startRPC("describe", err)
+	}
+	if diff := differ(p.entry.Manifest, d); diff != "" {
+		return refuse(p.entry, "it is not what its %s says: %s (make the file anew: ./%s manifest > %s)",
+			manifest.FileName, diff, p.entry.Manifest.Exec, manifest.FileName)
+	}
+	if len(o.Config) == 0 && o.CacheDir == "" {
+		return nil
+	}
+	cctx, cancel := context.WithTimeout(ctx, o.DescribeTimeout)
+	defer cancel()
+	resp, err := p.Plugin().Configure(cctx, &pluginv1.ConfigureRequest{
+		Config: o.Config, CoreVersion: o.CoreVersion, CoreCapabilities: o.CoreCapabilities, CacheDir: o.CacheDir,
+	})
+	if err != nil {
+		return p.startRPC("configure", err)
+	}
+	var bad []string
+	for _, diag := range resp.GetDiagnostics() {
+		text := printable(diag.GetSummary())
+		if f := diag.GetField(); f != "" {
+			text = printable(f) + ": " + text
+		}
+		if diag.GetSeverity() == pluginv1.Diagnostic_SEVERITY_ERROR {
+			bad = append(bad, text)
+		} else {
+			p.log.log.Warn("configuration of plugin", "remark", text)
+		}
+	}
+	if len(bad) > 0 {
+		return about(p.entry, reason.ConfigInvalid, "%s", strings.Join(bad, "; "))
+	}
+	return nil
+}
+
+// startRPC is Error for the RPCs of the start. An error of our own dialer arrives as text.
+func (p *Process) startRPC(what string, err error) error {
+	if strings.Contains(err.Error(), errPeer.Error()) {
+		return refuse(p.entry, "%s", printable(err.Error()))
+	}
+	var e *Error
+	if errors.As(p.Error("start plugin", err), &e) {
+		e.Message = what + ": " + e.Message
+		return e
+	}
+	return err
+}
+
+// differ compares plugin.json with Describe, field by field, and shows both values of the first that differs.
+func differ(m *manifest.Manifest, d *pluginv1.DescribeResponse) string {
+	show := func(what, file, said string) string {
+		return fmt.Sprintf("%s is %s there, the plugin says %s", what, quote(file), quote(said))
+	}
+	switch {
+	case m.Name != d.GetName():
+		return show("name", m.Name, d.GetName())
+	case m.Version != d.GetVersion():
+		return show("version", m.Version, d.GetVersion())
+	case m.Vendor != d.GetVendor():
+		return show("vendor", m.Vendor, d.GetVendor())
+	}
+	said := map[string]manifest.Provision{}
+	for _, p := range d.GetProvides() {
+		said[p.GetService()] = manifest.Provision{
+			Service: p.GetService(), Protocols: p.GetProtocols(), Flavor: p.GetFlavor(), Schemes: p.GetSchemes(),
+			MediaTypes: p.GetMediaTypes(), Types: p.GetTypes(), Capabilities: p.GetCapabilities(),
+		}
+	}
+	for _, p := range m.Provides {
+		q, ok := said[p.Service]
+		if !ok {
+			return fmt.Sprintf("it provides %s there, the plugin says it does not", quote(p.Service))
+		}
+		delete(said, p.Service)
+		a, b := sorted(p), sorted(q)
+		if !reflect.DeepEqual(a, b) {
+			return show(p.Service, fmt.Sprintf("%+v", a), fmt.Sprintf("%+v", b))
+		}
+	}
+	for service := range said {
+		return fmt.Sprintf("the plugin says it provides %s, which is not there", quote(service))
+	}
+	return ""
+}
+
+// sorted makes two provisions comparable: the order of lists says nothing.
+func sorted(p manifest.Provision) manifest.Provision {
+	p.Protocols = slices.Sorted(slices.Values(p.Protocols))
+	for _, l := range []*[]string{&p.Schemes, &p.MediaTypes, &p.Types, &p.Capabilities} {
+		*l = slices.Sorted(slices.Values(*l))
+	}
+	return p
+}

@@ -1,0 +1,157 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rkt/rkt/v2/core/internal/linux"
+	"github.com/rkt/rkt/v2/proto/manifest"
+)
+
+// Who may write to a plugin may do what rkt may. So every directory from / down, and every file of the plugin,
+// must belong to root (or to the user, when rkt runs as one) and be writable by nobody else. A sticky directory
+// such as /tmp counts as writable. Nothing is looked up twice: directories are opened one from another, without
+// following any link, and the descriptor of the binary that was checked is the one that is executed.
+
+// Check says whether the plugin may be run by euid, without running it.
+func Check(e *Entry, euid int) error {
+	f, err := open(e, euid, false)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// open checks the plugin and returns its binary. insecure (--insecure-options=plugin) forgives owners and write
+// permissions, but nothing else.
+func open(e *Entry, euid int, insecure bool) (*os.File, error) {
+	if e.Err != nil {
+		return nil, refuse(e, "%s: %w", e.Dir, e.Err)
+	}
+	if e.Masked || e.Manifest == nil {
+		return nil, refuse(e, "%s is a mask, not a plugin", e.Dir)
+	}
+	judge := judge{euid: euid, insecure: insecure}
+	dir, err := judge.openDir(e.Dir, e.base)
+	if err != nil {
+		return nil, refuse(e, "%w", err)
+	}
+	defer dir.Close()
+	for _, name := range append([]string{manifest.FileName}, e.Manifest.Programs...) {
+		f, err := judge.openFile(dir, name, name != manifest.FileName)
+		if err != nil {
+			return nil, refuse(e, "%w", err)
+		}
+		f.Close()
+	}
+	f, err := judge.openFile(dir, e.Manifest.Exec, true)
+	if err != nil {
+		return nil, refuse(e, "%w", err)
+	}
+	return f, nil
+}
+
+type judge struct {
+	euid     int
+	insecure bool
+}
+
+// openDir walks down from / to path. Directories above base, when it is given, are opened but not judged.
+func (j judge) openDir(path, base string) (*os.File, error) {
+	fd, err := linux.Openat2(unix.AT_FDCWD, "/", unix.O_PATH|unix.O_DIRECTORY, 0, unix.RESOLVE_NO_MAGICLINKS)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: "/", Err: err}
+	}
+	dir := os.NewFile(uintptr(fd), "/")
+	at := "/"
+	for rest := strings.TrimPrefix(filepath.Clean(path), "/"); ; {
+		if base == "" || at == base || strings.HasPrefix(at, base+"/") {
+			if err := j.look(dir, at); err != nil {
+				dir.Close()
+				return nil, err
+			}
+		}
+		if rest == "" {
+			return dir, nil
+		}
+		var name string
+		name, rest, _ = strings.Cut(rest, "/")
+		at = filepath.Join(at, name)
+		fd, err := linux.Openat2(int(dir.Fd()), name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0,
+			unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_BENEATH)
+		dir.Close()
+		if err != nil {
+			if err == unix.ENOTDIR || err == unix.ELOOP {
+				if to, lerr := os.Readlink(at); lerr == nil {
+					return nil, fmt.Errorf("%s is a symbolic link to %s; name the plugin by its real path", at, to)
+				}
+			}
+			return nil, &os.PathError{Op: "open", Path: at, Err: err}
+		}
+		dir = os.NewFile(uintptr(fd), at)
+	}
+}
+
+// openFile opens a file of the plugin for reading and judges it.
+func (j judge) openFile(dir *os.File, name string, program bool) (*os.File, error) {
+	path := filepath.Join(dir.Name(), name)
+	fd, err := linux.Openat2(int(dir.Fd()), name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0, linux.Beneath)
+	switch {
+	case err == unix.ELOOP:
+		return nil, fmt.Errorf("%s is a symbolic link, which rkt does not follow in a plugin's directory", path)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s is missing, though %s names it", path, manifest.FileName)
+	case err != nil:
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), path)
+	if err := j.lookFile(f, path, program); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (j judge) lookFile(f *os.File, path string, program bool) error {
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	switch mode := fi.Mode(); {
+	case !mode.IsRegular():
+		return fmt.Errorf("%s is not a regular file (mode %v)", path, mode)
+	case mode&(fs.ModeSetuid|fs.ModeSetgid) != 0:
+		return fmt.Errorf("%s is setuid or setgid (mode %v), which no plugin may be: chmod ug-s %s", path, mode, path)
+	case program && mode&0o111 == 0:
+		return fmt.Errorf("%s cannot be executed (mode %v): chmod a+x %s", path, mode, path)
+	}
+	return j.look(f, path)
+}
+
+// look judges owner and mode of an open file or directory.
+func (j judge) look(f *os.File, path string) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return &os.PathError{Op: "fstat", Path: path, Err: err}
+	}
+	if j.insecure {
+		return nil
+	}
+	switch {
+	case st.Uid != 0 && int(st.Uid) != j.euid:
+		who := "root"
+		if j.euid != 0 {
+			who = fmt.Sprintf("root or uid %d", j.euid)
+		}
+		return fmt.Errorf("%s belongs to uid %d (mode %04o); rkt runs only plugins that %s alone can change", path, st.Uid, st.Mode&0o7777, who)
+	case st.Mode&0o022 != 0:
+		return fmt.Errorf("%s can be written by others than its owner (owner uid %d, mode %04o): chmod go-w %s, or install the plugin elsewhere", path, st.Uid, st.Mode&0o7777, path)
+	}
+	return nil
+}
