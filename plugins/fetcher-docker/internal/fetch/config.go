@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"strings"
@@ -19,6 +20,8 @@ type config struct {
 	HeaderTimeout     duration            `json:"header_timeout"`
 	StallTimeout      duration            `json:"stall_timeout"`
 	TokenHosts        map[string][]string `json:"token_hosts"` // registry -> hosts of its token service
+
+	tune registry.Tuning // what tests set; zero
 }
 
 // duration is written as in Go: "30s".
@@ -84,10 +87,10 @@ func (c config) parallel() int {
 }
 
 func (c config) tuning() registry.Tuning {
-	return registry.Tuning{
-		Retries: c.Retries,
-		Connect: time.Duration(c.ConnectTimeout),
-		Header:  time.Duration(c.HeaderTimeout),
-		Stall:   time.Duration(c.StallTimeout),
-	}
+	t := c.tune
+	t.Retries = cmp.Or(c.Retries, t.Retries)
+	t.Connect = cmp.Or(time.Duration(c.ConnectTimeout), t.Connect)
+	t.Header = cmp.Or(time.Duration(c.HeaderTimeout), t.Header)
+	t.Stall = cmp.Or(time.Duration(c.StallTimeout), t.Stall)
+	return t
 }

@@ -17,7 +17,7 @@ type file struct {
 }
 
 func openLocal(ctx context.Context, t target) (source, error) {
-	ref, err := reference.ParseLocal(t.reference, local.Exists)
+	ref, err := reference.ParseLocal(t.reference)
 	if err != nil {
 		return nil, err
 	}

@@ -12,12 +12,6 @@ import (
 	"github.com/rkt/rkt/v2/sdk/plugin"
 )
 
-// Exists says whether there is something at path, as far as this process may see.
-func Exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
 // openArchive opens a regular file. A pipe would block and cannot be read twice.
 func openArchive(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)

@@ -16,33 +16,22 @@ type Local struct {
 	Tag    string // may be empty
 }
 
-// ParseLocal reads "SCHEME:PATH[:TAG]". Both a path and a tag may hold colons, so the longest prefix that exists
-// is the path; when none does, the first colon ends it. exists is asked about clean absolute paths.
-func ParseLocal(s string, exists func(path string) bool) (Local, error) {
-	scheme, rest, ok := strings.Cut(s, ":")
+// ParseLocal reads "SCHEME:PATH[:TAG]". The first colon ends the path, as in core and in skopeo: a tag may hold
+// colons and slashes (a docker-archive's are whole names), a path with a colon cannot be named.
+func ParseLocal(s string) (Local, error) {
+	scheme, rest, _ := strings.Cut(s, ":")
 	if strings.HasPrefix(rest, "///") { // oci:///dir, as a URL would have it
 		rest = rest[2:]
 	}
+	path, tag, _ := strings.Cut(rest, ":")
 	switch {
-	case !ok || rest == "":
+	case path == "":
 		return Local{}, plugin.Errorf(reason.ReferenceInvalid, "parse reference %s: it names no path; wanted is SCHEME:PATH[:TAG]", fault.Quote(s))
-	case strings.ContainsRune(rest, 0):
+	case strings.ContainsRune(path, 0):
 		return Local{}, plugin.Errorf(reason.ReferenceInvalid, "parse reference %s: a path has no NUL byte", fault.Quote(s))
-	case !filepath.IsAbs(rest):
+	case !filepath.IsAbs(path):
 		// The process does not run in the caller's working directory.
 		return Local{}, plugin.Errorf(reason.ReferenceInvalid, "parse reference %s: the path must be absolute here", fault.Quote(s))
-	}
-	path, tag := rest, ""
-	for {
-		if exists(filepath.Clean(path)) {
-			break
-		}
-		i := strings.LastIndexByte(path, ':')
-		if i <= 0 {
-			path, tag, _ = strings.Cut(rest, ":")
-			break
-		}
-		path, tag = path[:i], rest[i+1:]
 	}
 	return Local{Scheme: scheme, Path: filepath.Clean(path), Tag: tag}, nil
 }
