@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// diskSize is the guest's disk, sparse here.
+const diskSize = "8G"
+
+// images are the files that a boot needs.
+type images struct {
+	disk, kernel, initrd string
+}
+
+// prepare makes the images unless they are in the cache. Their name says what they are made of: packages,
+// masked units, files, the kernel's version. Packages do not age out by themselves: -rebuild.
+func prepare(ctx context.Context, o options) (images, error) {
+	if err := os.MkdirAll(o.cache, 0o755); err != nil {
+		return images{}, err
+	}
+	unlock, err := lock(filepath.Join(o.cache, "lock"))
+	if err != nil {
+		return images{}, err
+	}
+	defer unlock()
+	codename, lines, err := sources(ctx)
+	if err != nil {
+		return images{}, err
+	}
+	pkg, err := kernelPackage(ctx)
+	if err != nil {
+		return images{}, err
+	}
+	key, err := cacheKey(codename, pkg)
+	if err != nil {
+		return images{}, err
+	}
+	dir := filepath.Join(o.cache, "images-"+key)
+	img := images{filepath.Join(dir, "disk.ext4"), filepath.Join(dir, "vmlinux"), filepath.Join(dir, "initrd.gz")}
+	if !o.rebuild && fileExists(dir) {
+		return img, nil
+	}
+	start := time.Now()
+	fmt.Fprintf(os.Stderr, "guest: making Debian %s with %s; this takes some minutes, once\n", codename, pkg)
+	old, err := filepath.Glob(filepath.Join(o.cache, "images-*"))
+	if err != nil {
+		return images{}, err
+	}
+	for _, d := range old {
+		if err := os.RemoveAll(d); err != nil {
+			return images{}, err
+		}
+	}
+	work, err := os.MkdirTemp(o.cache, "making-")
+	if err != nil {
+		return images{}, err
+	}
+	defer os.RemoveAll(work)
+	if err := makeImages(ctx, work, codename, lines, pkg); err != nil {
+		return images{}, err
+	}
+	if err := os.Rename(filepath.Join(work, "images"), dir); err != nil {
+		return images{}, err
+	}
+	fmt.Fprintf(os.Stderr, "guest: made in %.0f s\n", time.Since(start).Seconds())
+	return img, nil
+}
+
+func makeImages(ctx context.Context, work, codename string, lines []string, pkg string) error {
+	out := filepath.Join(work, "images")
+	if err := os.Mkdir(out, 0o755); err != nil {
+		return err
+	}
+	k, err := getKernel(ctx, pkg, filepath.Join(work, "kernel"))
+	if err != nil {
+		return err
+	}
+	vmlinux, err := k.vmlinux(ctx)
+	if err != nil {
+		return err
+	}
+	initrd, err := k.initramfs(ctx)
+	if err != nil {
+		return err
+	}
+	root := filepath.Join(work, "root")
+	if err := makeRootfs(ctx, root, codename, lines); err != nil {
+		return err
+	}
+	if err := k.installModules(ctx, root); err != nil {
+		return err
+	}
+	for name, b := range map[string][]byte{"vmlinux": vmlinux, "initrd.gz": initrd} {
+		if err := os.WriteFile(filepath.Join(out, name), b, 0o644); err != nil {
+			return err
+		}
+	}
+	_, err = tool(exec.CommandContext(ctx, "mke2fs", "-q", "-t", "ext4", "-E", "lazy_itable_init=1,lazy_journal_init=1",
+		"-d", root, filepath.Join(out, "disk.ext4"), diskSize))
+	return err
+}
+
+func cacheKey(codename, kernel string) (string, error) {
+	h := sha256.New()
+	fmt.Fprintln(h, codename, kernel, diskSize, packages(), masked())
+	err := fs.WalkDir(files, "files", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := files.ReadFile(path)
+		fmt.Fprintf(h, "%s %q\n", path, b)
+		return err
+	})
+	return fmt.Sprintf("%x", h.Sum(nil)[:6]), err
+}
+
+// lock keeps two runs from making the same images; the second finds them made.
+func lock(name string) (func(), error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// quote makes a word for sh.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
