@@ -61,7 +61,7 @@ func (a *app) imageListCmd() *cobra.Command {
 		if form != "" {
 			out := []imageJSON{}
 			for _, i := range imgs {
-				out = append(out, imageJSON{i.ID, imageName(i), i.Names, string(i.Manifest), unixNano(i.Imported), unixNano(i.LastUsed), i.Size})
+				out = append(out, imageJSON{i.ID, imageName(i), i.Names, i.Manifest, unixNano(i.Imported), unixNano(i.LastUsed), i.Size})
 			}
 			if err := printJSON(a.stdout, out, form == "json-pretty"); err != nil {
 				return err
@@ -157,8 +157,14 @@ func (a *app) imageGCCmd() *cobra.Command {
 			return err
 		}
 		removed, err := e.ImageGC(cmd.Context(), grace)
-		for _, id := range removed {
+		if removed == nil {
+			return err
+		}
+		for _, id := range removed.Images {
 			fmt.Fprintf(a.stdout, "removed %s\n", id)
+		}
+		if n := len(removed.Layers); n > 0 {
+			fmt.Fprintf(a.stdout, "removed %s\n", plural(n, "unused layer"))
 		}
 		return err
 	}

@@ -67,7 +67,7 @@ func (a *app) pluginListCmd() *cobra.Command {
 		if form != "" {
 			out := []pluginJSON{}
 			for _, p := range entries {
-				out = append(out, newPluginJSON(p))
+				out = append(out, newPluginJSON(&p))
 			}
 			return printJSON(a.stdout, out, form == "json-pretty")
 		}
@@ -77,7 +77,7 @@ func (a *app) pluginListCmd() *cobra.Command {
 			if p.Manifest != nil {
 				version, provides = p.Manifest.Version, provisions(p.Manifest)
 			}
-			rows = append(rows, []string{p.Name, version, provides, pluginState(p), p.Dir})
+			rows = append(rows, []string{p.Name, version, provides, pluginState(&p), p.Dir})
 		}
 		var header []string
 		if !noLegend {
@@ -133,7 +133,7 @@ func (a *app) pluginInspectCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			entry, err := e.Plugins().ByName(args[0])
+			entry, err := e.Plugin(args[0])
 			if err != nil {
 				return err
 			}

@@ -79,11 +79,16 @@ func (a *app) engine() (*engine.Engine, error) {
 	if c.Debug {
 		level = slog.LevelDebug
 	}
-	return engine.New(c, engine.Observer{
+	e, err := engine.New(c, engine.Observer{
 		Progress: a.progress(),
 		Warn:     func(msg string) { fmt.Fprintf(a.stderr, "rkt: %s\n", quoteControl(msg)) },
 		Log:      slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level})),
 	})
+	if err != nil {
+		return nil, err
+	}
+	e.Version = version
+	return e, nil
 }
 
 // needRoot refuses verbs that change pods. Integrators match the text.

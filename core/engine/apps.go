@@ -50,7 +50,7 @@ func (e *Engine) buildApp(pod *poddir.Pod, spec PodSpec, a AppSpec, img *store.I
 	cfg := img.Config.Config
 	app := &poddir.App{
 		Name:              a.Name,
-		Image:             poddir.Image{Name: imageName(img), Manifest: string(img.Manifest), ID: img.ID},
+		Image:             poddir.Image{Name: imageName(img), Manifest: img.Manifest, ID: img.ID},
 		Argv:              argv(cfg, a),
 		User:              first(a.User, cfg.User),
 		Group:             a.Group,
@@ -66,7 +66,7 @@ func (e *Engine) buildApp(pod *poddir.Pod, spec PodSpec, a AppSpec, img *store.I
 		Annotations:       a.Annotations,
 	}
 	if app.Name == "" {
-		app.Name = image.AppName(first(a.Image, imageName(img)), imageName(img))
+		app.Name = appName(a.Image, img)
 	}
 	for _, l := range img.Layers {
 		app.Rootfs.Layers = append(app.Rootfs.Layers, l.Dir)
@@ -188,6 +188,16 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// appName is made of the image's own name when what the user typed has none, as an ID.
+func appName(typed string, img *store.Image) string {
+	for _, name := range append([]string{typed}, img.Names...) {
+		if ref, err := image.Parse(name); err == nil && ref.Scheme != image.ID {
+			return image.AppName(ref)
+		}
+	}
+	return "app"
 }
 
 func imageName(img *store.Image) string {

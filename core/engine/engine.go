@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/rkt/rkt/v2/core/config"
@@ -21,6 +22,7 @@ type Engine struct {
 	Config   config.Config
 	Pods     *pod.Pods
 	Observer Observer
+	Version  string // rkt's own, told to plugins
 
 	exe     string // this rkt's own executable, for `rkt finish`
 	plugins func() *plugin.Set
@@ -88,6 +90,42 @@ func (e *Engine) launch(ctx context.Context, entry *plugin.Entry, o plugin.Optio
 	o.Config = conf
 	o.Logger = e.Observer.Log
 	o.Debug = e.Config.Debug
-	o.CacheDir = filepath.Join(e.Config.Dir, "cache", entry.Name)
+	o.Insecure = e.Config.Insecure.Plugin
+	o.CoreVersion = e.Version
+	if o.CacheDir, err = e.cacheDir(entry, o.Kind); err != nil {
+		return nil, err
+	}
 	return plugin.Launch(ctx, entry, o)
+}
+
+// cacheDir is a plugin's own: what it keeps there may vanish at any time, and no other plugin can write it.
+func (e *Engine) cacheDir(entry *plugin.Entry, kind plugin.Kind) (string, error) {
+	dir := filepath.Join(e.Config.Dir, "cache", entry.Name)
+	err := os.Mkdir(dir, 0o700)
+	if errors.Is(err, os.ErrExist) {
+		return dir, nil
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		if err = os.MkdirAll(filepath.Dir(dir), 0o711); err == nil {
+			err = os.Mkdir(dir, 0o700)
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("make cache of plugin %s: %w", entry.Name, err)
+	}
+	uid, gid, err := plugin.Owner(kind, os.Geteuid(), os.Getegid())
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Lchown(dir, uid, gid)
+}
+
+// Plugin finds a plugin by name; what is broken, shadowed or masked is found too, so that it can be shown.
+func (e *Engine) Plugin(name string) (*plugin.Entry, error) {
+	for _, entry := range e.Plugins().Entries() {
+		if entry.Name == name {
+			return &entry, nil
+		}
+	}
+	return nil, fmt.Errorf("no plugin is called %q: looked in %s", name, strings.Join(e.Plugins().Dirs(), ", "))
 }

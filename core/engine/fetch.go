@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/rkt/rkt/v2/core/fetch"
@@ -24,7 +25,7 @@ type FetchSpec struct {
 
 // Fetch returns the image, from the store or its origin as the policy says.
 func (e *Engine) Fetch(ctx context.Context, spec FetchSpec) (*store.Image, error) {
-	ref, err := image.Parse(spec.Image)
+	ref, err := parseImage(spec.Image)
 	if err != nil {
 		return nil, err
 	}
@@ -46,10 +47,10 @@ func (e *Engine) fetchHeld(ctx context.Context, st *store.Store, ref image.Ref, 
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	if stored != nil && (spec.Policy != PullUpdate && !ref.IsFile() || ref.IsID()) {
+	if stored != nil && (spec.Policy != PullUpdate && !ref.IsLocal() || ref.Scheme == image.ID) {
 		return stored, nil
 	}
-	if ref.IsID() {
+	if ref.Scheme == image.ID {
 		return nil, err // an ID names stored images alone; the error says how to list them
 	}
 	if spec.Policy == PullNever {
@@ -60,22 +61,19 @@ func (e *Engine) fetchHeld(ctx context.Context, st *store.Store, ref image.Ref, 
 
 // fetchRemote tries the reference, or a bare name with each scheme of image.search, and says all that was tried.
 func (e *Engine) fetchRemote(ctx context.Context, st *store.Store, ref image.Ref, spec FetchSpec) (*store.Image, error) {
-	if ref.Scheme != "" {
+	if ref.Scheme != image.Bare {
 		return e.fetchOne(ctx, st, ref, spec)
 	}
 	var tried []error
-	for _, scheme := range e.Config.ImageSearch {
-		r, err := ref.WithScheme(scheme)
+	for _, r := range ref.Candidates(e.Config.ImageSearch) {
+		img, err := e.fetchOne(ctx, st, r, spec)
 		if err == nil {
-			var img *store.Image
-			if img, err = e.fetchOne(ctx, st, r, spec); err == nil {
-				return img, nil
-			}
+			return img, nil
 		}
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		tried = append(tried, fmt.Errorf("as %s: %w", scheme, err))
+		tried = append(tried, fmt.Errorf("as %s: %w", r, err))
 	}
 	return nil, fmt.Errorf("find image %q: it is not in the store, and image.search = [%s] found nothing:\n%w",
 		spec.Image, strings.Join(e.Config.ImageSearch, ", "), errors.Join(tried...))
@@ -85,7 +83,7 @@ func (e *Engine) fetchRemote(ctx context.Context, st *store.Store, ref image.Ref
 func (e *Engine) fetchOne(ctx context.Context, st *store.Store, ref image.Ref, spec FetchSpec) (*store.Image, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.Config.FetchLimit)
 	defer cancel()
-	policy, err := trust.LoadPolicy(e.Config.LocalConfig)
+	policy, err := trust.LoadPolicy(e.Config.SystemConfig, e.Config.LocalConfig)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +94,13 @@ func (e *Engine) fetchOne(ctx context.Context, st *store.Store, ref image.Ref, s
 		return nil, err
 	}
 	defer staging.Close()
+	uid, gid, err := plugin.Owner(plugin.KindFetcher, os.Geteuid(), os.Getegid())
+	if err != nil {
+		return nil, err
+	}
+	if err := staging.Chown(uid, gid); err != nil {
+		return nil, err
+	}
 
 	done, err := e.download(ctx, st, staging, ref, spec, signed)
 	if err != nil {
@@ -111,7 +116,7 @@ func (e *Engine) fetchOne(ctx context.Context, st *store.Store, ref image.Ref, s
 		LayoutDir: staging.LayoutDir(), Image: descriptor(done.GetImage()), Names: names(ref, done.GetCanonical()),
 		Progress: e.Observer.Progress,
 	}
-	if !store.IsOCI(done.GetImage().GetMediaType()) {
+	if !fetch.IsOCI(done.GetImage().GetMediaType()) {
 		if err := e.convert(ctx, staging, name, signed, done, &in); err != nil {
 			return nil, err
 		}
@@ -177,6 +182,13 @@ func (e *Engine) convert(ctx context.Context, staging *store.Staging, name strin
 	}
 	out, err := staging.NewLayout("converted")
 	if err != nil {
+		return err
+	}
+	uid, gid, err := plugin.Owner(plugin.KindConverter, os.Geteuid(), os.Getegid())
+	if err != nil {
+		return err
+	}
+	if err := staging.ChownLayout("converted", uid, gid); err != nil {
 		return err
 	}
 	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindConverter, Writable: []string{out}})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/rkt/rkt/v2/core/execute"
 	"github.com/rkt/rkt/v2/core/network"
@@ -93,8 +92,7 @@ func (e *Engine) releaseStage1(ctx context.Context, p *pod.Pod) error {
 	if err != nil || entry == nil {
 		return err
 	}
-	prov := entry.Manifest.Provision("rkt.stage1")
-	if prov == nil || !slices.Contains(prov.Capabilities, "cleanup") {
+	if !entry.Capable("rkt.stage1", "cleanup") {
 		return nil
 	}
 	proc, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindStage1})

@@ -152,7 +152,7 @@ func (e *Engine) sweep(ctx context.Context) []error {
 	}
 	st, err := e.store()
 	if err == nil {
-		err = st.Sweep()
+		_, err = st.GC(ctx, e.inUse, -1) // no images: those have their own gc
 	}
 	if err != nil {
 		errs = append(errs, err)

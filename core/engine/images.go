@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"github.com/rkt/rkt/v2/core/image"
@@ -40,7 +41,7 @@ func parseImage(name string) (image.Ref, error) {
 	if err != nil || !ref.IsLocal() {
 		return ref, err
 	}
-	wd, err := workingDir()
+	wd, err := os.Getwd()
 	return ref.Abs(wd), err
 }
 
@@ -60,7 +61,7 @@ func (e *Engine) ImageManifest(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return st.ReadBlob(img.Manifest)
+	return st.ReadManifest(img)
 }
 
 // VerifyImage digests everything of an image again.
@@ -73,14 +74,19 @@ func (e *Engine) VerifyImage(ctx context.Context, name string) (string, error) {
 }
 
 // ImageGC removes images unused for the grace time, and layers that neither image nor pod refers to.
-func (e *Engine) ImageGC(ctx context.Context, grace time.Duration) ([]string, error) {
+func (e *Engine) ImageGC(ctx context.Context, grace time.Duration) (*store.Collected, error) {
 	st, err := e.store()
 	if err != nil {
 		return nil, err
 	}
+	return st.GC(ctx, e.inUse, max(grace, 0))
+}
+
+// inUse lists what pods of any state refer to.
+func (e *Engine) inUse() (store.InUse, error) {
 	pods, err := e.Pods.List()
 	if err != nil {
-		return nil, err
+		return store.InUse{}, err
 	}
 	use := store.InUse{Images: map[string]bool{}, Layers: map[string]bool{}}
 	for _, info := range pods {
@@ -91,7 +97,7 @@ func (e *Engine) ImageGC(ctx context.Context, grace time.Duration) ([]string, er
 			}
 		}
 	}
-	return st.GC(ctx, use, grace)
+	return use, nil
 }
 
 // Keyring is the trusted keys of this configuration.
@@ -113,4 +119,14 @@ func (e *Engine) ProbePlugin(ctx context.Context, entry *plugin.Entry) ([]*plugi
 		return nil, p.Error("probe plugin "+entry.Name, err)
 	}
 	return resp.GetFindings(), nil
+}
+
+// kindOf is the privilege that a plugin is started with when nothing but Describe and Probe is asked.
+func kindOf(entry *plugin.Entry) plugin.Kind {
+	for _, kind := range []plugin.Kind{plugin.KindStage1, plugin.KindNetwork, plugin.KindFetcher, plugin.KindVerifier} {
+		if entry.Provides(kind.Service()) {
+			return kind
+		}
+	}
+	return plugin.KindVerifier
 }

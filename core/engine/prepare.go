@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/rkt/rkt/v2/core/image"
 	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/core/store"
@@ -77,7 +76,7 @@ func (e *Engine) prepare(ctx context.Context, spec PodSpec, uuidFile string) (p 
 func (e *Engine) images(ctx context.Context, st *store.Store, spec PodSpec) ([]*store.Image, error) {
 	imgs := make([]*store.Image, len(spec.Apps))
 	for i, a := range spec.Apps {
-		ref, err := image.Parse(a.Image)
+		ref, err := parseImage(a.Image)
 		if err != nil {
 			return nil, err
 		}

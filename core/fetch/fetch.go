@@ -88,3 +88,13 @@ func Convert(ctx context.Context, p *plugin.Process, name, layoutDir, outDir str
 	}
 	return resp, nil
 }
+
+// IsOCI says whether an image of the media type can go into the store as it is; any other one is converted.
+func IsOCI(mediaType string) bool {
+	switch mediaType {
+	case "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json",
+		"application/vnd.docker.distribution.manifest.v2+json", "application/vnd.docker.distribution.manifest.list.v2+json":
+		return true
+	}
+	return false
+}
