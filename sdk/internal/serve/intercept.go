@@ -11,17 +11,25 @@ import (
 	"github.com/rkt/rkt/v2/sdk/plugin"
 )
 
-// enter prepares one RPC: its context ends with the lifeline, and the process waits for it then.
-func (s *server) enter(ctx context.Context) (context.Context, func()) {
-	s.reclaim()
-	s.running.Add(1)
+// enter prepares one RPC: its context ends with the lifeline, and the process waits for it then. One that comes
+// after that is refused.
+func (s *server) enter(ctx context.Context) (context.Context, func(), error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending {
+		return nil, nil, Status(context.Canceled)
+	}
+	s.calls++
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(s.ctx, cancel)
-	return ctx, func() { stop(); cancel(); s.running.Done() }
+	return ctx, func() { stop(); cancel(); s.leave() }, nil
 }
 
 func (s *server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (resp any, err error) {
-	ctx, leave := s.enter(ctx)
+	ctx, leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
 	defer leave()
 	defer func() {
 		if v := recover(); v != nil {
@@ -33,7 +41,10 @@ func (s *server) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 }
 
 func (s *server) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, h grpc.StreamHandler) (err error) {
-	ctx, leave := s.enter(ss.Context())
+	ctx, leave, err := s.enter(ss.Context())
+	if err != nil {
+		return err
+	}
 	defer leave()
 	defer func() {
 		if v := recover(); v != nil {

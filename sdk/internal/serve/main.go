@@ -52,7 +52,7 @@ func Run(p Plugin, args []string, stdin, stdout, stderr *os.File) int {
 		usage(p, stderr)
 		return exitUsage
 	}
-	return serve(p, stdin, stderr)
+	return serve(p, stdin, stdout, stderr)
 }
 
 // check holds the plugin's own words against the rules by which rkt will read them.

@@ -5,11 +5,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"sync"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/go-plugin"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 
 	"github.com/rkt/rkt/v2/proto/launch"
@@ -24,7 +24,7 @@ const maxMessage = 4 << 20
 const lastWords = 500 * time.Millisecond
 
 // serve answers RPCs until the lifeline is cut. It returns the exit status.
-func serve(p Plugin, stdin, stderr *os.File) int {
+func serve(p Plugin, stdin, stdout, stderr *os.File) int {
 	log := slog.New(newHandler(stderr, p.Manifest.Name))
 	slog.SetDefault(log)
 
@@ -35,88 +35,72 @@ func serve(p Plugin, stdin, stderr *os.File) int {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	s := &server{ctx: ctx, stderr: stderr, log: log}
-	go s.watch(stdin, cancel)
+	s := &server{ctx: ctx, log: log, idle: make(chan struct{})}
+	s.grpc = grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
+		grpc.UnaryInterceptor(s.unary), grpc.StreamInterceptor(s.stream))
+	pluginv1.RegisterPluginServiceServer(s.grpc, &identity{plugin: p})
+	p.Register(s.grpc, fds)
 
-	plugin.Serve(&plugin.ServeConfig{
-		HandshakeConfig: plugin.HandshakeConfig{MagicCookieKey: launch.CookieKey, MagicCookieValue: launch.CookieValue},
-		VersionedPlugins: map[int]plugin.PluginSet{
-			launch.Protocol: {"rkt": &registration{plugin: p, fds: fds}},
-		},
-		GRPCServer: s.new,
-		Logger:     hclog.NewNullLogger(), // its remarks are about itself; ours go through slog
-	})
+	l, err := listen(os.Getenv(envSocketDir))
+	if err != nil {
+		log.Error("make socket", "error", err)
+		return exitSoftware
+	}
+	// Ctrl-C is for core, which cancels the RPC. A terminal cannot reach us anyway: rkt starts us in a session
+	// of our own. This is for a plugin under a debugger.
+	signal.Ignore(unix.SIGINT)
+	go s.watch(stdin, cancel)
+	if err := hello(stdout, l.Addr().String()); err != nil {
+		log.Error("print handshake", "error", err)
+		return exitSoftware
+	}
+	// Nothing may follow the handshake on stdout; a stray print of the plugin's belongs to the log.
+	os.Stdout = stderr
+	if err := s.grpc.Serve(l); err != nil { // removes the socket
+		log.Error("serve", "error", err)
+		return exitSoftware
+	}
 	return 0
 }
 
 // server is the gRPC server and what its interceptors share.
 type server struct {
-	ctx    context.Context // of every RPC's: done when the lifeline is cut
-	stderr *os.File
-	log    *slog.Logger
+	ctx  context.Context // of every RPC's: done when the lifeline is cut
+	log  *slog.Logger
+	grpc *grpc.Server
 
-	mu      sync.Mutex
-	grpc    *grpc.Server
-	stdio   sync.Once
-	running sync.WaitGroup
+	mu     sync.Mutex
+	calls  int
+	ending bool
+	idle   chan struct{} // closed when ending and the last call has left
 }
 
-// new is called by go-plugin to make the server.
-func (s *server) new(opts []grpc.ServerOption) *grpc.Server {
-	opts = append(opts,
-		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
-		grpc.ChainUnaryInterceptor(s.unary), grpc.ChainStreamInterceptor(s.stream))
-	g := grpc.NewServer(opts...)
+// leave counts a call out. enter, in intercept.go, counts it in.
+func (s *server) leave() {
 	s.mu.Lock()
-	s.grpc = g
-	s.mu.Unlock()
-	return g
+	defer s.mu.Unlock()
+	s.calls--
+	if s.ending && s.calls == 0 {
+		close(s.idle)
+	}
 }
 
 // watch ends the process when core closes its end of stdin or dies. Whatever is written there is ignored.
 func (s *server) watch(stdin io.Reader, cancel context.CancelFunc) {
 	_, _ = io.Copy(io.Discard, stdin)
 	cancel()
-	done := make(chan struct{})
-	go func() { s.running.Wait(); close(done) }()
+	s.mu.Lock()
+	s.ending = true
+	if s.calls == 0 {
+		close(s.idle)
+	}
+	s.mu.Unlock()
 	select {
-	case <-done:
+	case <-s.idle:
+		s.grpc.Stop()
 	case <-time.After(lastWords):
 		s.log.Warn("a call did not end when it was cancelled")
-		os.Exit(exitSoftware) // Stop would wait for the handler
+		os.Exit(exitSoftware) // Stop waits for the handlers, so Serve would not return
 	}
-	s.mu.Lock()
-	g := s.grpc
-	s.mu.Unlock()
-	if g == nil {
-		os.Exit(0) // before the handshake: there is nothing to stop yet
-	}
-	g.Stop() // plugin.Serve returns, removes the socket, and Main exits
-}
-
-// reclaim undoes what go-plugin does to os.Stdout and os.Stderr when it begins to serve: it replaces them by
-// pipes that only its stdio stream drains, so that 64 KiB of stray prints would block the plugin for ever. A
-// stray print belongs to the log. Serve's assignment happens before the first RPC, so this does not race.
-func (s *server) reclaim() {
-	s.stdio.Do(func() { os.Stdout, os.Stderr = s.stderr, s.stderr })
-}
-
-// registration makes the plugin's services known to go-plugin's server.
-type registration struct {
-	plugin.NetRPCUnsupportedPlugin
-	plugin Plugin
-	fds    launch.FDs
-}
-
-var _ plugin.GRPCPlugin = (*registration)(nil)
-
-func (r *registration) GRPCServer(_ *plugin.GRPCBroker, g *grpc.Server) error {
-	pluginv1.RegisterPluginServiceServer(g, &identity{plugin: r.plugin})
-	r.plugin.Register(g, r.fds)
-	return nil
-}
-
-// GRPCClient is never called: a plugin does not dial.
-func (r *registration) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
-	return nil, nil
 }

@@ -45,7 +45,7 @@ func Status(err error) error {
 
 // clean keeps a text sendable: protobuf refuses invalid UTF-8, and gRPC puts it into a header.
 func clean(s string) string {
-	const most = 16 << 10
+	const most = 8 << 10
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + " ..."
