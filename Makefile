@@ -12,9 +12,10 @@ LIB      := $(DIST)/lib/rkt/plugins
 # The same sources give the same bytes: no paths, no VCS stamp, no build id.
 GOBUILD  := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags="-s -w -buildid= -X main.version=$(VERSION)"
 # What network-cni drives besides its built-in types, from the CNI project's own module.
-CNI      := bridge host-local loopback macvlan portmap ptp static tuning firewall
+CNI      := bridge firewall host-local ipvlan loopback macvlan portmap ptp static tuning
 CNI_PKG_bridge     := main/bridge
 CNI_PKG_host-local := ipam/host-local
+CNI_PKG_ipvlan     := main/ipvlan
 CNI_PKG_loopback   := main/loopback
 CNI_PKG_macvlan    := main/macvlan
 CNI_PKG_portmap    := meta/portmap

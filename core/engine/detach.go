@@ -24,8 +24,9 @@ func (e *Engine) RunDetached(ctx context.Context, spec PodSpec, opts RunOptions)
 		return p.UUID, err
 	}
 	if _, err := e.Detach(ctx, p.UUID, opts); err != nil {
-		if opts.Remove {
-			e.Remove(ctx, p.UUID) //nolint:errcheck // gc tries again
+		// As with Run, a pod that could not start is gone; its log is in the error.
+		if _, rerr := e.Remove(context.WithoutCancel(ctx), p.UUID); rerr != nil && !isGone(rerr) {
+			e.Observer.warn("pod %s: %v", p.UUID, rerr)
 		}
 		return p.UUID, err
 	}

@@ -38,7 +38,13 @@ func Detached(ctx context.Context, b Background) error {
 		return fmt.Errorf("start in background: %w", err)
 	}
 	defer sock.Close()
-	proc, err := spawn(b, addr.Name)
+	// Read back through the descriptor: the pod's directory moves when the pod starts.
+	log, err := os.OpenFile(b.Log, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
+	if err != nil {
+		return fmt.Errorf("start in background: %w", err)
+	}
+	defer log.Close()
+	proc, err := spawn(b, addr.Name, log)
 	if err != nil {
 		return fmt.Errorf("start in background: %w", err)
 	}
@@ -64,7 +70,7 @@ func Detached(ctx context.Context, b Background) error {
 			return nil
 		case <-time.After(100 * time.Millisecond):
 		}
-		return errors.Join(err, failure(b.Log))
+		return errors.Join(err, failure(log))
 	}
 }
 
@@ -84,12 +90,7 @@ func awaitReady(sock *net.UnixConn, ready chan<- struct{}) {
 	}
 }
 
-func spawn(b Background, notify string) (*os.Process, error) {
-	log, err := os.OpenFile(b.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
+func spawn(b Background, notify string, log *os.File) (*os.Process, error) {
 	in, out, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -112,16 +113,15 @@ func spawn(b Background, notify string) (*os.Process, error) {
 }
 
 // failure is what the background process said last.
-func failure(log string) error {
-	f, err := os.Open(log)
-	if err != nil {
-		return errors.New("the pod ended before its apps had started, and left no log")
-	}
-	defer f.Close()
+func failure(log *os.File) error {
 	const last = 8 << 10
-	if st, err := f.Stat(); err == nil && st.Size() > last {
-		f.Seek(-last, io.SeekEnd) //nolint:errcheck // then all of it is shown
+	st, err := log.Stat()
+	if err != nil {
+		return err
 	}
-	b, _ := io.ReadAll(f)
+	b, err := io.ReadAll(io.NewSectionReader(log, max(0, st.Size()-last), last))
+	if err != nil {
+		return err
+	}
 	return fmt.Errorf("the pod ended before its apps had started: %s", strings.TrimSpace(string(b)))
 }

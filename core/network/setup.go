@@ -122,6 +122,9 @@ func Teardown(ctx context.Context, p *plugin.Process, uuid, podDir string, dirs 
 
 // Sweep asks the plugin to drop what belongs to none of the live pods.
 func Sweep(ctx context.Context, p *plugin.Process, live []string, dirs Dirs) ([]string, error) {
+	if err := os.MkdirAll(dirs.Shared, 0o700); err != nil {
+		return nil, fmt.Errorf("make network state: %w", err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	resp, err := p.Network().Sweep(ctx, &networkv1.SweepRequest{LivePods: live, SharedDir: dirs.Shared, ConfigDirs: dirs.Config})
