@@ -71,6 +71,9 @@ func (e *Entry) elements(t *table) []addition {
 			}
 			published = true
 		}
+		if published && !e.Leave {
+			add(f.masqIn, ip.AsSlice(), nil)
+		}
 		if published {
 			add(f.hairpin, append(ip.AsSlice(), ip.AsSlice()...), nil)
 		}

@@ -81,6 +81,8 @@ func (t *table) addRules(c *nftables.Conn) {
 		// A pod used its own published port: without a foreign source it would answer itself, past conntrack.
 		is4().load4(saddr, reg32).load4(daddr, reg32+1).in(v4.hairpin, reg32).masquerade(),
 		is6().load(16, saddr, reg32).load(16, daddr, reg32+4).in(v6.hairpin, reg32).masquerade(),
+		is4().oif(expr.CmpOpEq).ct(expr.CtKeySTATUS, ipsDstNAT).load4(daddr, reg).in(v4.masqIn, reg).masquerade(),
+		is6().oif(expr.CmpOpEq).ct(expr.CtKeySTATUS, ipsDstNAT).load(16, daddr, reg).in(v6.masqIn, reg).masquerade(),
 		is4().oif(expr.CmpOpNeq).load4(saddr, reg).in(v4.masq, reg).masquerade(),
 		is6().oif(expr.CmpOpNeq).load(16, saddr, reg).in(v6.masq, reg).masquerade(),
 	)

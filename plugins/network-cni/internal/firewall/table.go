@@ -22,6 +22,7 @@ type family struct {
 	out     *nftables.Set // addresses that may leave the host
 	masq    *nftables.Set // ... masqueraded
 	open    *nftables.Set // ... as they are; these can be reached from outside, too
+	masqIn  *nftables.Set // addresses without a route beyond the host: what comes in is masqueraded, so that they can answer
 	hairpin *nftables.Set // address . the same address: pods that publish ports and may use them
 	ports   *nftables.Set // protocol . port of any local address -> address . port
 	portsAt *nftables.Set // address . protocol . port -> address . port
@@ -48,6 +49,7 @@ func describe() *table {
 			out:     set("out"+digit, ip),
 			masq:    set("masq"+digit, ip),
 			open:    set("open"+digit, ip),
+			masqIn:  set("masq-in"+digit, ip),
 			hairpin: set("hairpin"+digit, ip, ip),
 			ports:   to(set("ports"+digit, nftables.TypeInetProto, nftables.TypeInetService)),
 			portsAt: to(set("ports-at"+digit, ip, nftables.TypeInetProto, nftables.TypeInetService)),
@@ -57,7 +59,7 @@ func describe() *table {
 }
 
 func (f *family) sets() []*nftables.Set {
-	return []*nftables.Set{f.from, f.out, f.masq, f.open, f.hairpin, f.ports, f.portsAt}
+	return []*nftables.Set{f.from, f.out, f.masq, f.open, f.masqIn, f.hairpin, f.ports, f.portsAt}
 }
 
 // add queues the whole table with the given elements.
