@@ -54,9 +54,6 @@ func (j *job) discovered(ctx context.Context, name string) (fetcher.Result, erro
 	}
 	want := n
 	want.Labels = labels
-	if n.Labels["os"] == "" && n.Labels["arch"] == "" {
-		want.Labels = n.Labels // Convert tells better what is wrong with a platform that nobody asked for by name
-	}
 	var failed []error
 	for _, e := range eps {
 		image, sigs, err := j.endpoint(ctx, e)

@@ -86,14 +86,14 @@ func (r *rules) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (r *rules) allowed(u *url.URL) error {
 	switch {
+	case u.Scheme != "https" && u.Scheme != "http":
+		return fetcher.InsecureRefused("%s is neither https nor http", Redact(u))
 	case u.Host == "":
 		return fetcher.ReferenceInvalid("%s names no host", Redact(u))
-	case u.Scheme == "https", u.Scheme == "http" && r.access.AllowHTTP:
-		return nil
-	case u.Scheme == "http":
+	case u.Scheme == "http" && !r.access.AllowHTTP:
 		return fetcher.InsecureRefused("%s is plain http, where anybody on the way can change what is sent; allow it with --insecure-options=http", Redact(u))
 	}
-	return fetcher.InsecureRefused("%s is neither https nor http", Redact(u))
+	return nil
 }
 
 func (r *rules) credential(u *url.URL) *fetcher.Credential {
