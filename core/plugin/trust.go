@@ -21,16 +21,18 @@ import (
 
 // Check says whether the plugin may be run by euid, without running it.
 func Check(e *Entry, euid int) error {
-	f, err := open(e, euid, false)
+	fs, err := Files(e, euid, false)
 	if err != nil {
 		return err
 	}
-	return f.Close()
+	closeAll(fs...)
+	return nil
 }
 
-// open checks the plugin and returns its binary. insecure (--insecure-options=plugin) forgives owners and write
-// permissions, but nothing else.
-func open(e *Entry, euid int, insecure bool) (*os.File, error) {
+// Files opens what a plugin consists of, and checks it: first plugin.json, then exec, then the programs. The
+// descriptors are of the very files that were checked. insecure (--insecure-options=plugin) forgives owners and
+// write permissions, but nothing else.
+func Files(e *Entry, euid int, insecure bool) ([]*os.File, error) {
 	if e.Err != nil {
 		return nil, refuse(e, "%s: %w", e.Dir, e.Err)
 	}
@@ -43,18 +45,27 @@ func open(e *Entry, euid int, insecure bool) (*os.File, error) {
 		return nil, refuse(e, "%w", err)
 	}
 	defer dir.Close()
-	for _, name := range append([]string{manifest.FileName}, e.Manifest.Programs...) {
+	var out []*os.File
+	for _, name := range append([]string{manifest.FileName, e.Manifest.Exec}, e.Manifest.Programs...) {
 		f, err := judge.openFile(dir, name, name != manifest.FileName)
 		if err != nil {
+			closeAll(out...)
 			return nil, refuse(e, "%w", err)
 		}
-		f.Close()
+		out = append(out, f)
 	}
-	f, err := judge.openFile(dir, e.Manifest.Exec, true)
+	return out, nil
+}
+
+// open checks the plugin and returns its binary.
+func open(e *Entry, euid int, insecure bool) (*os.File, error) {
+	fs, err := Files(e, euid, insecure)
 	if err != nil {
-		return nil, refuse(e, "%w", err)
+		return nil, err
 	}
-	return f, nil
+	closeAll(fs[0])
+	closeAll(fs[2:]...)
+	return fs[1], nil
 }
 
 type judge struct {
