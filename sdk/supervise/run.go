@@ -142,7 +142,8 @@ func (s *supervisor) ready() {
 		fmt.Fprintf(os.Stderr, "rkt: mark pod ready: %v\n", err)
 	}
 	s.pod.Notify("READY=1\nSTATUS=" + fmt.Sprintf("running %d apps", s.running()))
-	debug.FreeOSMemory() // what the start needed is not needed again
+	// What the start needed is not needed again; a pod that ends at once shall not pay for giving it back.
+	time.AfterFunc(time.Second, debug.FreeOSMemory)
 }
 
 // exited records an app's end and draws the conclusion for the pod: it stops as soon as one app fails, and

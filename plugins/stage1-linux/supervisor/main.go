@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/enter"
 	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/host"
 	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/pidone"
 	"github.com/rkt/rkt/v2/sdk/supervise"
@@ -20,9 +21,11 @@ func main() {
 	case "supervise":
 		os.Exit(supervise.Run(&host.Flavor{}))
 	case "init":
-		if err := pidone.Main(os.Args[2:]); err != nil {
+		if err := pidone.Main(); err != nil {
 			os.Exit(1) // the supervisor has been told
 		}
+	case "enter", "enter-sealed":
+		os.Exit(enter.Main(os.Args[1:]))
 	default:
 		fmt.Fprintln(os.Stderr, "rkt-stage1-linux-supervisor is started by rkt, not by hand")
 		os.Exit(2)

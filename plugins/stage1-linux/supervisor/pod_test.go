@@ -163,11 +163,17 @@ func (p *pod) prepare() {
 // start prepares the pod and starts its supervisor with the lock donated.
 func (p *pod) start() *pod {
 	p.t.Helper()
+	p.prepare()
+	return p.launch()
+}
+
+// launch starts the supervisor of a prepared pod.
+func (p *pod) launch() *pod {
+	p.t.Helper()
 	exe, err := built()
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.prepare()
 	if p.lock, err = os.Open(p.dir); err != nil {
 		p.t.Fatal(err)
 	}

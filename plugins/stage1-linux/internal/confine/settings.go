@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/mnt"
+	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/nofile"
 	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/plan"
 	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/spawn"
 	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/user"
@@ -22,13 +23,14 @@ type Settings struct {
 	Proc   int // the pod's procfs
 	Cgroup Cgroup
 	Filter []byte
-	NoFile *unix.Rlimit
 
 	// Command replaces the app's own, for enter.
 	Command []string
 	// AsRoot runs it as root of the app, whoever the app's user is.
 	AsRoot bool
 	Term   string // TERM for a terminal, from the caller
+	// DieWithThread ends the program with the calling thread.
+	DieWithThread bool
 }
 
 // Cgroup is the app's cgroup, opened.
@@ -75,23 +77,17 @@ func (c *Cgroup) Close() {
 	}
 }
 
-// ReadFilter reads the app's compiled seccomp filter; the working directory is the pod directory.
-func ReadFilter(a *plan.App) ([]byte, error) {
-	if a.Filter == "" {
-		return nil, nil
-	}
-	b, err := os.ReadFile(a.Filter)
-	if err != nil {
-		return nil, fmt.Errorf("read seccomp filter: %w", err)
-	}
-	if len(b) == 0 || len(b)%8 != 0 {
-		return nil, fmt.Errorf("read seccomp filter: %s has %d bytes, which is no filter", a.Filter, len(b))
-	}
-	return b, nil
-}
-
 // Close closes what OpenCgroup opened.
 func (s *Settings) Close() { s.Cgroup.Close() }
+
+// noFile is the limit that the app gets: what this process was started with, before Go raised it.
+func noFile() *unix.Rlimit {
+	soft, hard, ok := nofile.Inherited()
+	if !ok {
+		return nil
+	}
+	return &unix.Rlimit{Cur: soft, Max: hard}
+}
 
 // Start starts the program. What goes wrong with the program itself is an *ExecError.
 func (s *Settings) Start(warn func(format string, args ...any)) (spawn.Result, error) {
@@ -137,7 +133,7 @@ func (s *Settings) Start(warn func(format string, args ...any)) (spawn.Result, e
 		UID: id.UID, GID: id.GID, Groups: id.Groups,
 		Bounding: s.App.Caps, NoNewPrivileges: s.App.NoNewPrivileges, Filter: s.Filter,
 		IntoCgroup: s.Cgroup.Into, Tasks: s.Cgroup.Tasks, CgroupNS: true,
-		OOMScoreAdj: s.App.Resources.OOMScoreAdj, Proc: s.Proc, NoFile: s.NoFile,
+		OOMScoreAdj: s.App.Resources.OOMScoreAdj, Proc: s.Proc, NoFile: noFile(), DieWithThread: s.DieWithThread,
 	}
 	res, err := p.Start()
 	if res.OOMRefused {

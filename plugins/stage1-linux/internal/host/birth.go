@@ -18,25 +18,10 @@ type pidOne struct {
 	gone  chan struct{} // closed when it and all its pod have been reaped
 }
 
-// sealed opens this program on a detached read-only mount. A process that runs from it shows that mount in
-// /proc/PID/exe: opening it for writing fails with EROFS whoever asks (CVE-2019-5736). The mount is in no
-// namespace and goes away with the last process that runs from it.
-func sealed() (int, error) {
-	fd, err := mnt.Clone(unix.AT_FDCWD, "/proc/self/exe", false)
-	if err != nil {
-		return -1, fmt.Errorf("clone mount of own program: %w", err)
-	}
-	if err := mnt.Restrict(fd, mnt.ReadOnly|mnt.NoDev, false); err != nil {
-		unix.Close(fd)
-		return -1, fmt.Errorf("seal own program: %w", err)
-	}
-	return fd, nil
-}
-
 // birth starts PID 1 of the pod in new pid, mount, ipc and uts namespaces, in the network namespace netns
 // (-1: the host's), with sock as its descriptor 3.
-func birth(netns, sock int, noFile string) (*pidOne, error) {
-	exe, err := sealed()
+func birth(netns, sock int) (*pidOne, error) {
+	exe, err := mnt.Sealed()
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +37,7 @@ func birth(netns, sock int, noFile string) (*pidOne, error) {
 				return
 			}
 		}
-		pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"rkt-pod-init", "init", noFile}, &syscall.ProcAttr{
+		pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"rkt-pod-init", "init"}, &syscall.ProcAttr{
 			Env:   []string{"GOMAXPROCS=1", "GOGC=50", "GOTRACEBACK=single"},
 			Files: []uintptr{0, 1, 2, uintptr(sock)},
 			Sys: &syscall.SysProcAttr{

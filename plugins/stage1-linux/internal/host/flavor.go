@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/plan"
+	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/tty"
 	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/wire"
 	"github.com/rkt/rkt/v2/sdk/supervise"
 )
@@ -24,7 +24,7 @@ type Flavor struct {
 	pidOne    *pidOne
 	plan      *plan.Plan
 	pidfds    map[string]int // of running apps
-	terminals []*terminal
+	terminals []*tty.Proxy
 }
 
 var _ supervise.Flavor = (*Flavor)(nil)
@@ -52,7 +52,7 @@ func (f *Flavor) Start(p *supervise.Pod, r *supervise.Reporter) error {
 		return errors.New("stopped before it started")
 	}
 	f.plan, f.pidfds = pl, map[string]int{}
-	f.pidOne, err = birth(netns, theirs, "-")
+	f.pidOne, err = birth(netns, theirs)
 	f.mu.Unlock()
 	unix.Close(theirs)
 	if err != nil {
@@ -102,7 +102,6 @@ func (f *Flavor) listen(sock *os.File, r *supervise.Reporter, up chan<- error) {
 			return
 		case m.Kind == wire.Up:
 			up <- nil
-			debug.FreeOSMemory()
 		default:
 			f.take(m, r)
 		}
@@ -178,7 +177,7 @@ func (f *Flavor) Kill() error {
 	}
 	err := p.kill()
 	for _, t := range terminals {
-		t.finish()
+		t.Wait()
 	}
 	return err
 }

@@ -55,13 +55,11 @@ func (s *Stage1) Run(ctx context.Context, req stage1.RunRequest) (stage1.ExecPla
 		Schema: plan.Schema, UUID: pod.UUID, Hostname: pod.Hostname, Volumes: pod.Volumes,
 		Volatile: rt.Remove, Detached: rt.Detached, Debug: req.Debug || rt.Debug,
 	}
-	for _, dir := range []string{plan.Mount, plan.Scratch} {
-		if err := os.MkdirAll(filepath.Join(req.PodDir, dir), 0o755); err != nil {
-			return stage1.ExecPlan{}, err
-		}
+	if err := os.MkdirAll(filepath.Join(req.PodDir, poddir.Stage1Dir), 0o750); err != nil {
+		return stage1.ExecPlan{}, err
 	}
 	for i := range pod.Apps {
-		app, warnings, err := s.app(ctx, req.PodDir, rt, pod, &pod.Apps[i])
+		app, warnings, err := s.app(ctx, p, rt, pod, &pod.Apps[i])
 		if err != nil {
 			return stage1.ExecPlan{}, fmt.Errorf("app %q: %w", pod.Apps[i].Name, err)
 		}
@@ -76,7 +74,7 @@ func (s *Stage1) Run(ctx context.Context, req stage1.RunRequest) (stage1.ExecPla
 	}, nil
 }
 
-func (s *Stage1) app(ctx context.Context, dir string, rt *poddir.Runtime, pod *poddir.Pod, app *poddir.App) (plan.App, []string, error) {
+func (s *Stage1) app(ctx context.Context, p *plan.Plan, rt *poddir.Runtime, pod *poddir.Pod, app *poddir.App) (plan.App, []string, error) {
 	out := plan.App{App: *app}
 	var err error
 	if out.Caps, err = plan.CapMask(app.Capabilities); err != nil {
@@ -91,11 +89,8 @@ func (s *Stage1) app(ctx context.Context, dir string, rt *poddir.Runtime, pod *p
 	if err != nil {
 		return out, nil, err
 	}
-	if filter != nil {
-		out.Filter = filepath.Join(poddir.Stage1Dir, app.Name+".bpf")
-		if err := poddir.WriteFile(dir, out.Filter, filter); err != nil {
-			return out, nil, err
-		}
+	if len(filter) > 0 {
+		out.Filter = p.AddFilter(filter)
 	}
 	return out, warnings, nil
 }

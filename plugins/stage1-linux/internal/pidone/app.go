@@ -25,7 +25,11 @@ type app struct {
 	work chan func() // run on the thread; closing it ends the thread
 	root *rootfs.Root
 	set  *confine.Settings
-	fds  []int // to close when the app has been started
+	fds  []int // to close with the thread
+
+	after []poddir.EventHandler // post-stop, still to run
+	end   unix.WaitStatus       // of the app itself, while those run
+	ended bool
 }
 
 func newApp(i *pidOne, p *plan.App) *app {
@@ -58,7 +62,7 @@ func (a *app) build() error {
 		if err != nil {
 			return err
 		}
-		filter, err := confine.ReadFilter(a.App)
+		filter, err := a.i.plan.FilterOf(a.App)
 		if err != nil {
 			return err
 		}
@@ -73,7 +77,7 @@ func (a *app) build() error {
 			stdio = [3]int{a.root.Slave, a.root.Slave, a.root.Slave}
 			a.fds = append(a.fds, a.root.Slave)
 		}
-		a.set = &confine.Settings{App: a.App, Stdio: stdio, Proc: a.root.Proc, Cgroup: cgroup, Filter: filter, NoFile: a.i.noFile}
+		a.set = &confine.Settings{App: a.App, Stdio: stdio, Proc: a.root.Proc, Cgroup: cgroup, Filter: filter}
 		return nil
 	})
 }
@@ -124,39 +128,88 @@ func (a *app) start() {
 		a.i.send(wire.Message{Kind: wire.Terminal, App: a.Name, FD: a.root.Master})
 		unix.Close(a.root.Master)
 	}
-	var res spawn.Result
-	var failed *confine.ExecError
-	err := a.on(func() (err error) {
-		res, err = a.set.Start(a.i.warn)
-		if err == nil {
-			// Known to the reaper before it looks: it starts after every app has been started.
-			a.i.procs[res.Pid] = a
+	if reason, code := a.before(); reason != "" {
+		a.close()
+		a.i.send(wire.Message{Kind: wire.Exited, App: a.Name, Code: code, Text: reason, FD: -1})
+		return
+	}
+	res, err := a.spawn(a.set)
+	if err != nil {
+		a.close()
+		code := confine.CannotExecute
+		if failed := (*confine.ExecError)(nil); errors.As(err, &failed) {
+			code = failed.Code
 		}
+		a.i.send(wire.Message{Kind: wire.Exited, App: a.Name, Code: code, Text: err.Error(), FD: -1})
+		return
+	}
+	a.i.procs[res.Pid] = a
+	for _, h := range a.Handlers {
+		if h.Name == "post-stop" {
+			a.after = append(a.after, h)
+		}
+	}
+	if len(a.after) == 0 {
+		a.close()
+	}
+	a.i.send(wire.Message{Kind: wire.Started, App: a.Name, FD: res.Pidfd})
+	unix.Close(res.Pidfd)
+}
+
+// spawn starts a program on the app's thread. PID 1 reaps between two starts, never while one is going on.
+func (a *app) spawn(s *confine.Settings) (res spawn.Result, err error) {
+	err = a.on(func() (err error) {
+		res, err = s.Start(a.i.warn)
 		return err
 	})
+	return res, err
+}
+
+// close ends the thread. The app itself keeps the mount namespace.
+func (a *app) close() {
 	close(a.work)
 	for _, fd := range append(a.fds, a.root.Dir, a.root.Proc) {
 		unix.Close(fd)
 	}
 	a.set.Close()
-	switch {
-	case errors.As(err, &failed):
-		a.i.send(wire.Message{Kind: wire.Exited, App: a.Name, Code: failed.Code, Text: failed.Error(), FD: -1})
-	case err != nil:
-		a.i.send(wire.Message{Kind: wire.Exited, App: a.Name, Code: confine.CannotExecute, Text: err.Error(), FD: -1})
-	default:
-		a.i.send(wire.Message{Kind: wire.Started, App: a.Name, FD: res.Pidfd})
-		unix.Close(res.Pidfd)
-	}
 }
 
-// exited reports the end of the app's main process.
+// exited takes the end of the app's main process, or of the event handler that runs after it.
 func (a *app) exited(ws unix.WaitStatus) {
+	if !a.ended {
+		a.ended, a.end = true, ws
+	} else if ws != 0 {
+		a.i.warn("app %q: its post-stop handler %s", a.Name, ending(ws))
+	}
+	for len(a.after) > 0 {
+		h := a.after[0]
+		a.after = a.after[1:]
+		res, err := a.spawn(a.handler(h))
+		if err == nil {
+			unix.Close(res.Pidfd)
+			a.i.procs[res.Pid] = a
+			return
+		}
+		a.i.warn("app %q: its post-stop handler cannot be run: %v", a.Name, err)
+	}
+	if a.keptThread() {
+		a.close()
+	}
 	m := wire.Message{Kind: wire.Exited, App: a.Name, FD: -1}
-	if ws.Signaled() {
-		m.Signal = int(ws.Signal())
+	if a.end.Signaled() {
+		m.Signal = int(a.end.Signal())
 	} else {
-		m.Code = ws.ExitStatus()
+		m.Code = a.end.ExitStatus()
 	}
 	a.i.send(m)
+}
+
+// keptThread says whether the thread outlived the start, for handlers.
+func (a *app) keptThread() bool {
+	for _, h := range a.Handlers {
+		if h.Name == "post-stop" {
+			return true
+		}
+	}
+	return false
 }

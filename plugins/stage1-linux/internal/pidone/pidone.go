@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
-	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,12 +18,11 @@ import (
 // Sock is the descriptor of the supervisor's socket.
 const Sock = 3
 
-// Main is PID 1. args are the soft limit of open files that the apps get, or "-". It returns only when the
-// pod cannot be made; the exit of PID 1 ends it.
-func Main(args []string) error {
+// Main is PID 1. It returns only when the pod cannot be made; the exit of PID 1 ends it.
+func Main() error {
 	unix.CloseOnExec(Sock)
 	i := &pidOne{procs: map[int]*app{}}
-	err := i.start(args)
+	err := i.start()
 	if err != nil {
 		i.send(wire.Message{Kind: wire.Failed, Text: err.Error(), FD: -1})
 		return err
@@ -32,26 +31,14 @@ func Main(args []string) error {
 }
 
 type pidOne struct {
-	plan   *plan.Plan
-	apps   []*app
-	procs  map[int]*app // by pid
-	noFile *unix.Rlimit
+	plan  *plan.Plan
+	apps  []*app
+	procs map[int]*app // by pid
 }
 
-func (i *pidOne) start(args []string) error {
+func (i *pidOne) start() error {
 	if unix.Getpid() != 1 {
 		return errors.New("this is PID 1 of a pod, and not started by hand")
-	}
-	if len(args) == 1 && args[0] != "-" {
-		soft, err := strconv.ParseUint(args[0], 10, 64)
-		if err != nil {
-			return fmt.Errorf("soft limit of open files: %w", err)
-		}
-		i.noFile = new(unix.Rlimit)
-		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, i.noFile); err != nil {
-			return err
-		}
-		i.noFile.Cur = soft
 	}
 	var err error
 	if i.plan, err = plan.Read("."); err != nil {
@@ -86,7 +73,8 @@ func (i *pidOne) start(args []string) error {
 	if err := leaveHost(); err != nil {
 		return err
 	}
-	debug.FreeOSMemory()
+	// A pod that ends at once shall not pay for it.
+	time.AfterFunc(time.Second, debug.FreeOSMemory)
 	return nil
 }
 
@@ -97,7 +85,7 @@ func leaveHost() error {
 		return err
 	}
 	defer unix.Close(fd)
-	at, err := unix.Open(plan.Mount, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	at, err := unix.Open(plan.Scratch, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-// Package plan is stage1/plan.json: what the plugin's gRPC half works out before the pod starts, and its
+// Package plan is the file stage1/plan: what the plugin's gRPC half works out before the pod starts, and its
 // supervisor, PID 1 and enter act upon. It repeats an app of pod.json with everything resolved that can be
 // without the app's root: capability masks, signal numbers, the compiled filter's file, cgroup directories.
 //

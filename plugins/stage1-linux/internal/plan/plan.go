@@ -1,8 +1,12 @@
 package plan
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"math/bits"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/rkt/rkt/v2/proto/poddir"
@@ -10,17 +14,16 @@ import (
 
 // Names below the pod directory.
 const (
-	File = "stage1/plan.json" // the plan
-	// Mount is the empty directory on which each mount namespace of the pod assembles a root.
-	Mount = "stage1/root"
-	// Scratch is the empty directory on which PID 1 keeps mounts that apps share.
-	Scratch = "stage1/shared"
+	File = "stage1/plan" // the plan
+	// Scratch is the directory on which PID 1 mounts in its own namespace: what apps share, and at the end
+	// its empty root. Any directory that it does not look into will do, and one less made is time saved.
+	Scratch = poddir.StatusDir
 )
 
-// Schema of plan.json.
+// Schema of the plan.
 const Schema = 1
 
-// Plan is plan.json.
+// Plan is the first line of the file, a JSON object. Compiled filters follow it as they are.
 type Plan struct {
 	Schema   int             `json:"schema"`
 	UUID     string          `json:"uuid"`
@@ -33,6 +36,8 @@ type Plan struct {
 	Debug    bool `json:"debug,omitempty"`
 	// Warnings are for the user, when the pod starts: limits that do not hold on this host.
 	Warnings []string `json:"warnings,omitempty"`
+
+	filters []byte
 }
 
 // App is one app of the plan.
@@ -40,8 +45,9 @@ type App struct {
 	poddir.App
 	// Caps is the bounding set as a mask.
 	Caps uint64 `json:"caps"`
-	// Filter is the file with the compiled seccomp program; empty means unconfined.
-	Filter string `json:"filter,omitempty"`
+	// Filter is where the compiled seccomp program is, counted from the end of the first line; an empty
+	// one means unconfined.
+	Filter Span   `json:"filter,omitzero"`
 	Cgroup Cgroup `json:"cgroup"`
 }
 
@@ -49,6 +55,31 @@ type App struct {
 type Cgroup struct {
 	Version int               `json:"version"`
 	Dirs    map[string]string `json:"dirs,omitempty"`
+}
+
+// Span is a part of the bytes after the first line.
+type Span struct {
+	Offset int `json:"offset"`
+	Size   int `json:"size"`
+}
+
+// AddFilter keeps a filter once, however many apps have it.
+func (p *Plan) AddFilter(filter []byte) Span {
+	at := bytes.Index(p.filters, filter)
+	if at < 0 {
+		at = len(p.filters)
+		p.filters = append(p.filters, filter...)
+	}
+	return Span{Offset: at, Size: len(filter)}
+}
+
+// FilterOf returns the app's filter, an array of struct sock_filter, or nil.
+func (p *Plan) FilterOf(a *App) ([]byte, error) {
+	f := a.Filter
+	if f.Offset < 0 || f.Size < 0 || f.Offset > len(p.filters) || f.Size > len(p.filters)-f.Offset || f.Size%8 != 0 {
+		return nil, fmt.Errorf("read %s: seccomp filter of app %q is damaged", File, a.Name)
+	}
+	return p.filters[f.Offset : f.Offset+f.Size], nil
 }
 
 // App returns the app of that name, or nil.
@@ -71,9 +102,14 @@ func (p *Plan) Volume(name string) *poddir.Volume {
 
 // Read reads the plan of the pod directory dir.
 func Read(dir string) (*Plan, error) {
-	p := new(Plan)
-	if err := poddir.ReadJSON(dir, File, p); err != nil {
+	b, err := os.ReadFile(filepath.Join(dir, File))
+	if err != nil {
 		return nil, err
+	}
+	line, filters, _ := bytes.Cut(b, []byte{'\n'})
+	p := &Plan{filters: filters}
+	if err := json.Unmarshal(line, p); err != nil {
+		return nil, fmt.Errorf("read %s: %w", File, err)
 	}
 	if p.Schema != Schema {
 		return nil, fmt.Errorf("read %s: schema is %d, this supervisor reads %d", File, p.Schema, Schema)
@@ -82,7 +118,13 @@ func Read(dir string) (*Plan, error) {
 }
 
 // Write writes the plan into the pod directory dir.
-func (p *Plan) Write(dir string) error { return poddir.WriteJSON(dir, File, p) }
+func (p *Plan) Write(dir string) error {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return poddir.WriteFile(dir, File, append(append(b, '\n'), p.filters...))
+}
 
 // capNames is the kernel's list, by number (linux/capability.h).
 func capNames() []string {

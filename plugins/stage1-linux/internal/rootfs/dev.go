@@ -93,18 +93,11 @@ func (d device) make(dir int) error {
 	if !errors.Is(err, unix.EPERM) {
 		return err
 	}
-	fd, err := mnt.Clone(unix.AT_FDCWD, "/dev/"+d.name, false)
+	fd, err := hostDevice(d)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(d.major, d.minor) {
-		return fmt.Errorf("the host's /dev/%s is not device %d:%d", d.name, d.major, d.minor)
-	}
 	return attachFile(fd, dir, d.name)
 }
 

@@ -72,8 +72,6 @@ func (b *builder) protect(dir int, top string) error {
 	if b.app.UnprotectedPaths {
 		return nil
 	}
-	hidden := -1
-	defer func() { unix.Close(hidden) }()
 	for _, name := range slices.Concat(masked(), readOnlyPaths()) {
 		rel, ok := cutTop(name, top)
 		if !ok {
@@ -90,7 +88,7 @@ func (b *builder) protect(dir int, top string) error {
 		if slices.Contains(readOnlyPaths(), name) {
 			err = writeProtect(fd)
 		} else {
-			err = mask(fd, &hidden)
+			err = b.mask(fd)
 		}
 		unix.Close(fd)
 		if err != nil {
@@ -119,34 +117,49 @@ func writeProtect(target int) error {
 	return mnt.Attach(fd, target)
 }
 
-// mask hides a file behind the host's null device, and a directory behind an empty tmpfs. hidden keeps that
-// tmpfs, one for all directories.
-func mask(target int, hidden *int) error {
+// mask hides a file behind the host's null device, and a directory behind an empty tmpfs, one for all.
+func (b *builder) mask(target int) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(target, &st); err != nil {
 		return err
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		fd, err := mnt.Clone(unix.AT_FDCWD, "/dev/null", false)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		if err := unix.Fstat(fd, &st); err != nil {
-			return err
-		}
-		// A host whose /dev/null is something else would hand that to the app.
-		if st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(1, 3) {
-			return errors.New("the host's /dev/null is not the null device")
-		}
-		return mnt.Attach(fd, target)
+	var fd int
+	var err error
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		fd, err = hostDevice(device{"null", 1, 3})
+	case b.empty < 0:
+		fd, err = mnt.New("tmpfs", mnt.ReadOnly|mnt.NoSuid|mnt.NoDev|mnt.NoExec, mnt.Param{Key: "size", Value: "4096"}, mnt.Param{Key: "nr_inodes", Value: "2"})
+	default:
+		fd, err = mnt.Clone(b.empty, "", false)
 	}
-	fd, err := mnt.New("tmpfs", mnt.ReadOnly|mnt.NoSuid|mnt.NoDev|mnt.NoExec, mnt.Param{Key: "size", Value: "0"}, mnt.Param{Key: "nr_inodes", Value: "2"})
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR && b.empty < 0 {
+		b.empty = fd // attached, it can be cloned
+	} else {
+		defer unix.Close(fd)
+	}
 	return mnt.Attach(fd, target)
+}
+
+// hostDevice clones the mount of a node of the host's /dev, which must be what it is called.
+func hostDevice(d device) (int, error) {
+	fd, err := mnt.Clone(unix.AT_FDCWD, "/dev/"+d.name, false)
+	if err != nil {
+		return -1, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(d.major, d.minor) {
+		unix.Close(fd)
+		return -1, fmt.Errorf("the host's /dev/%s is not device %d:%d", d.name, d.major, d.minor)
+	}
+	return fd, nil
 }
 
 // cgroup shows the app its own cgroups, read-only, as directories of the host's hierarchy that are already

@@ -24,8 +24,8 @@ const maxLayers = 500
 func overlay(p *plan.Plan, app *plan.App) (int, error) {
 	layers := app.Rootfs.Layers
 	if len(layers) == 0 {
-		layers = []string{plan.Scratch + "/../empty"}
-		if err := os.MkdirAll(filepath.Clean(layers[0]), 0o755); err != nil {
+		layers = []string{filepath.Join(poddir.AppsDir, app.Name, "empty")}
+		if err := os.MkdirAll(layers[0], 0o755); err != nil {
 			return -1, err
 		}
 	}
@@ -73,12 +73,6 @@ func overlay(p *plan.Plan, app *plan.App) (int, error) {
 		return -1, err
 	}
 	fds = append(fds, pod)
-	at, err := unix.Open(plan.Mount, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, &os.PathError{Op: "open", Path: plan.Mount, Err: err}
-	}
-	fds = append(fds, at)
-
 	options := "lowerdir=" + strings.Join(lower, ":") + ",upperdir=" + upperFD + ",workdir=" + workFD
 	if p.Volatile {
 		options += ",volatile" // no sync of the upper file system when the pod ends; since Linux 5.10
@@ -86,7 +80,8 @@ func overlay(p *plan.Plan, app *plan.App) (int, error) {
 	if err := unix.Chdir("/proc/self/fd"); err != nil {
 		return -1, fmt.Errorf("enter /proc/self/fd (is /proc mounted?): %w", err)
 	}
-	err = unix.Mount("overlay", strconv.Itoa(at), "overlay", 0, options)
+	// Mounted over its own writable directory, which overlayfs has a private hold of.
+	err = unix.Mount("overlay", upperFD, "overlay", 0, options)
 	if cderr := unix.Fchdir(pod); cderr != nil {
 		return -1, cderr
 	}
@@ -96,9 +91,9 @@ func overlay(p *plan.Plan, app *plan.App) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("mount overlay: %w", err)
 	}
-	root, err := unix.Open(plan.Mount, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	root, err := unix.Open(upper, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, &os.PathError{Op: "open", Path: plan.Mount, Err: err}
+		return -1, &os.PathError{Op: "open", Path: upper, Err: err}
 	}
 	return root, nil
 }

@@ -24,7 +24,7 @@ func Build(p *plan.Plan, app *plan.App) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make root: %w", err)
 	}
-	b := &builder{plan: p, app: app, Root: Root{Dir: dir, Proc: -1, Master: -1, Slave: -1}}
+	b := &builder{plan: p, app: app, empty: -1, Root: Root{Dir: dir, Proc: -1, Master: -1, Slave: -1}}
 	for _, step := range []struct {
 		what string
 		do   func() error
@@ -42,6 +42,9 @@ func Build(p *plan.Plan, app *plan.App) (*Root, error) {
 			return nil, fmt.Errorf("make %s: %w", step.what, err)
 		}
 	}
+	if b.empty >= 0 {
+		unix.Close(b.empty)
+	}
 	if err := mnt.Pivot(dir); err != nil {
 		return nil, err
 	}
@@ -50,8 +53,9 @@ func Build(p *plan.Plan, app *plan.App) (*Root, error) {
 
 type builder struct {
 	Root
-	plan *plan.Plan
-	app  *plan.App
+	plan  *plan.Plan
+	app   *plan.App
+	empty int // the tmpfs in front of masked directories, or -1
 }
 
 // mount attaches a detached mount at target inside the root and closes it. It returns the target, opened

@@ -38,6 +38,7 @@ type child struct {
 	capHeader unix.CapUserHeader
 	capKeep   [2]unix.CapUserData // between setuid and execve
 	capFinal  [2]unix.CapUserData
+	dieWith   bool
 	nnp       bool
 	filter    *unix.SockFprog
 
@@ -184,6 +185,10 @@ func fork(c *child) (pid, pidfd int, errno syscall.Errno) {
 	step = StepCapset
 	if _, _, err = syscall.RawSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&c.capHeader)), uintptr(unsafe.Pointer(&c.capKeep)), 0); err != 0 {
 		goto fail
+	}
+	if c.dieWith {
+		// After the change of user, which clears it.
+		syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0, 0)
 	}
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&c.noSignals)), 0, sigsetSize, 0, 0)
 

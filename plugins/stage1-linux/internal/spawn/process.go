@@ -40,6 +40,9 @@ type Process struct {
 	OOMScoreAdj *int
 	Proc        int
 
+	// DieWithThread sends the program SIGKILL when the thread that started it ends.
+	DieWithThread bool
+
 	// NoFile is the soft limit that the program gets; nil leaves what this process has.
 	NoFile *unix.Rlimit
 }
@@ -161,7 +164,7 @@ func (p *Process) prepare() (*child, error) {
 	c := &child{
 		dir: uintptr(p.Dir), ctty: p.ControllingTTY,
 		uid: uintptr(p.UID), gid: uintptr(p.GID),
-		nnp: p.NoNewPrivileges, cgroupNS: p.CgroupNS, proc: uintptr(p.Proc),
+		nnp: p.NoNewPrivileges, dieWith: p.DieWithThread, cgroupNS: p.CgroupNS, proc: uintptr(p.Proc),
 		pidfd: -1,
 	}
 	var err error
