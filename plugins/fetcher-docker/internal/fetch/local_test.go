@@ -4,9 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -405,45 +403,31 @@ func TestPlatformOfConfig(t *testing.T) {
 	}
 }
 
-// TestUnreadable runs this test binary as an unprivileged user, as core runs the plugin.
+// TestUnreadable fetches as an unprivileged user, as core lets the plugin do.
 func TestUnreadable(t *testing.T) {
-	const child = "RKT_TEST_UNREADABLE"
-	if ref := os.Getenv(child); ref != "" {
-		_, err := New("test").Fetch(t.Context(), fetcher.Request{Reference: ref, LayoutDir: os.Getenv(child + "_OUT"),
-			Platform: fetcher.Platform{OS: "linux", Architecture: "amd64"}}, nil)
-		json.NewEncoder(os.Stdout).Encode(err.Error())
-		return
-	}
 	if os.Getuid() != 0 {
 		t.Skip("needs root to become another user")
 	}
-	dir, err := os.MkdirTemp("/var/tmp", "rkt-unreadable-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	os.Chmod(dir, 0o755)
+	dir := openDir(t)
 	os.Mkdir(dir+"/closed", 0o700)
-	os.Mkdir(dir+"/out", 0o777)
-	os.Chmod(dir+"/out", 0o777)
+	os.Mkdir(dir+"/out", 0o755)
+	os.Chown(dir+"/out", 65534, 65534)
 	writeLayout(t, dir+"/closed/layout", map[string]*built{"": buildImage(t, amd64, 1, 10)})
-	exe := filepath.Join(dir, "test")
-	self, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	os.WriteFile(exe, self, 0o755)
-	cmd := exec.Command(exe, "-test.run=^TestUnreadable$")
-	cmd.Dir = dir
-	cmd.Env = []string{child + "=oci:" + dir + "/closed/layout", child + "_OUT=" + dir + "/out"}
+	cmd := childFetch(t, dir, fetcher.Request{Reference: "oci:" + dir + "/closed/layout", LayoutDir: dir + "/out"})
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	b, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, b)
+	if err == nil {
+		t.Fatalf("a closed directory was read: %s", b)
 	}
-	for _, want := range []string{"permission denied", "user 65534", dir + "/closed (drwx------) is closed"} {
+	for _, want := range []string{"IMAGE_NOT_FOUND", "permission denied", "user 65534", dir + "/closed (drwx------) is closed"} {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("%q does not say %q", b, want)
 		}
+	}
+	os.Chmod(dir+"/closed", 0o755)
+	cmd = childFetch(t, dir, fetcher.Request{Reference: "oci:" + dir + "/closed/layout", LayoutDir: dir + "/out"})
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if b, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, b)
 	}
 }
