@@ -11,7 +11,7 @@ import (
 
 // Main is the plugin's main function. It does not return.
 func Main(info Info, impl Stage1) {
-	supervise(info, impl) // does not return when this process is a supervisor
+	asSupervisor(info, impl)
 	serve.Main(serve.Plugin{
 		Manifest: Manifest(info, impl),
 		Impl:     impl,

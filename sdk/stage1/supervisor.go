@@ -1,4 +1,41 @@
 package stage1
 
-// supervise is the single-binary form: the process is a supervisor when its argument says so.
-func supervise(Info, Stage1) {}
+import (
+	"fmt"
+	"os"
+	"os/exec"
+
+	"github.com/rkt/rkt/v2/proto/poddir"
+	"github.com/rkt/rkt/v2/sdk/supervise"
+)
+
+// Supervisor is the other half of the single-binary form: the pod's processes. It says how one app is run; the
+// sdk does everything else that proto/poddir wants of a supervisor.
+//
+// Command is called once for each app, in order, in the process that `rkt run` was, as the user that it runs as.
+// root is the app's file system, mounted for this call and the command alone: it goes away with the process,
+// and the host never sees it. The result needs Path, Args and whatever confinement there is to be
+// (SysProcAttr.Chroot); Env, Dir, user and streams are filled in where they are empty. An error that wraps
+// exec.ErrNotFound is the app's (exit status 127), any other is the pod's.
+//
+// A flavor for which an app is not one process of the host implements supervise.Flavor instead, on the same
+// type or in a program of its own.
+type Supervisor interface {
+	Command(p *supervise.Pod, app *poddir.App, root string) (*exec.Cmd, error)
+}
+
+// asSupervisor runs the pod when this process is its supervisor, and does not return then. It comes before
+// anything of a plugin.
+func asSupervisor(info Info, impl any) {
+	if len(os.Args) < 2 || os.Args[1] != superviseArg {
+		return
+	}
+	switch f := impl.(type) {
+	case supervise.Flavor:
+		os.Exit(supervise.Run(f))
+	case Supervisor:
+		os.Exit(supervise.Run(newProcesses(f)))
+	}
+	fmt.Fprintf(os.Stderr, "%s: this plugin's supervisor is another program\n", info.Name)
+	os.Exit(supervise.ExitCannotStart)
+}
