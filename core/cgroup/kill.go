@@ -15,11 +15,13 @@ import (
 )
 
 // killTime bounds the wait for processes that got SIGKILL. One in an uninterruptible system call may outlive
-// it: the caller sees it in Populated.
+// it.
 const killTime = 5 * time.Second
 
-// Kill sends SIGKILL to every process of the pod's apps, also to those that they fork meanwhile. It returns
-// ErrNeedPid when the pod has no cgroup.
+var errLeft = errors.New("processes are left that do not die of SIGKILL")
+
+// Kill sends SIGKILL to every process of the pod's apps, also to those that they fork meanwhile, and waits
+// for their end. It returns ErrNeedPid when the pod has no cgroup.
 func Kill(c poddir.Cgroup) error {
 	if len(c.Dirs) == 0 {
 		return ErrNeedPid
@@ -30,7 +32,10 @@ func Kill(c poddir.Cgroup) error {
 	}
 	if c.Version == 2 && len(ds) == 1 {
 		err := os.WriteFile(filepath.Join(ds[0], "cgroup.kill"), []byte("1"), 0) // since Linux 5.14
-		if err == nil || gone(err) && !exists(ds[0]) {
+		switch {
+		case err == nil && !waitUnpopulated(ds[0], time.Now().Add(killTime)):
+			return fmt.Errorf("kill pod: %w", errLeft)
+		case err == nil || gone(err) && !exists(ds[0]):
 			return nil
 		}
 	}
@@ -60,7 +65,7 @@ func killLoop(ds []string) error {
 		}
 		waitExit(fds, deadline)
 		if time.Now().After(deadline) {
-			return errors.New("processes are left that do not die of SIGKILL")
+			return errLeft
 		}
 	}
 }

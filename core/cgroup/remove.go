@@ -68,25 +68,42 @@ func removeOne(dir string, deadline time.Time) error {
 	}
 }
 
-// waitEmpty returns when dir may be empty: v2 says so by an event on cgroup.events, on v1 the exit of one of
-// its processes is waited for. When there is none to wait for, the kernel is about to let go of the cgroup
-// and says so to nobody: a millisecond.
+// waitEmpty returns when dir may be empty: v2 says so, on v1 the exit of one of its processes is waited for.
+// When there is none to wait for, the kernel is about to let go of the cgroup and says so to nobody: a
+// millisecond.
 func waitEmpty(dir string, deadline time.Time) {
-	ms := max(int(time.Until(deadline).Milliseconds()), 0)
-	if f, err := os.Open(filepath.Join(dir, "cgroup.events")); err == nil {
-		defer f.Close()
-		var b [256]byte
-		n, _ := f.Read(b[:])
-		if populated(b[:n]) {
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}}, ms)
-			return
-		}
+	if exists(filepath.Join(dir, "cgroup.events")) {
+		waitUnpopulated(dir, deadline)
 	} else if pids, err := readProcs(dir); err == nil && len(pids) > 0 && pids[0] > 0 {
 		if fd, err := unix.PidfdOpen(pids[0], 0); err == nil {
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, ms)
-			unix.Close(fd)
+			waitExit([]int{fd}, deadline)
 			return
 		}
 	}
 	_ = unix.Nanosleep(&unix.Timespec{Nsec: 1_000_000}, nil)
+}
+
+// waitUnpopulated waits until no live process is in a v2 cgroup or below. The kernel raises POLLPRI on
+// cgroup.events at each change since the last read.
+func waitUnpopulated(dir string, deadline time.Time) bool {
+	f, err := os.Open(filepath.Join(dir, "cgroup.events"))
+	if err != nil {
+		return gone(err)
+	}
+	defer f.Close()
+	for {
+		var b [256]byte
+		n, err := f.ReadAt(b[:], 0)
+		if n == 0 && err != nil {
+			return gone(err)
+		}
+		if !populated(b[:n]) {
+			return true
+		}
+		ms := int(time.Until(deadline).Milliseconds())
+		if ms <= 0 {
+			return false
+		}
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}}, ms)
+	}
 }

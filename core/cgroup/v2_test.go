@@ -20,6 +20,7 @@ type placed struct {
 	Cgroup poddir.Cgroup
 	Own    string // of the child, afterwards
 	On     string // the pod's cgroup.subtree_control
+	Child  string // where a child of before is: a plugin that starts meanwhile
 	Errs   []string
 }
 
@@ -35,8 +36,13 @@ func childCreate() int {
 	_, unified, err := cgroups.ParseCgroupFileUnified(selfCgroup)
 	note(err)
 	uuid := os.Getenv("RKT_CGROUP_TEST_UUID")
+	plugin := exec.Command("sleep", "1000")
+	note(plugin.Start())
+	defer func() { _ = plugin.Process.Kill(); _ = plugin.Wait() }()
 	p.Cgroup = createV2(unifiedDir, unified, uuid, os.Getenv("RKT_CGROUP_TEST_SYSTEMD") != "no")
 	p.Own, err = ownV2()
+	note(err)
+	_, p.Child, err = cgroups.ParseCgroupFileUnified(fmt.Sprintf("/proc/%d/cgroup", plugin.Process.Pid))
 	note(err)
 	dir := p.Cgroup.Dirs[""]
 	b, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
@@ -118,6 +124,18 @@ func TestPlaces(t *testing.T) {
 			}
 			if p.Own != tc.own {
 				t.Errorf("rkt is in %s, want %s", p.Own, tc.own)
+			}
+			if want := map[bool]string{true: tc.own, false: service}[tc.own == service+"/supervisor"]; p.Child != want {
+				t.Errorf("its child is in %s, want %s", p.Child, want)
+			}
+			for range 100 { // systemd removes both when the last process has gone, and says so to who asks
+				if !exists(unifiedDir+scope) && !exists(unifiedDir+service) {
+					break
+				}
+				_ = exec.Command("systemctl", "is-active", "--quiet", filepath.Base(scope)).Run()
+			}
+			if exists(unifiedDir + scope) {
+				t.Errorf("%s is left", scope)
 			}
 			if p.On != "cpu memory pids" {
 				t.Errorf("controllers for apps: %q", p.On)

@@ -18,7 +18,7 @@ var files embed.FS
 // packages are what the guest is made of: an init system, and what the end-to-end suite calls.
 func packages() []string {
 	return []string{
-		"systemd", "systemd-sysv", "systemd-container", "dbus", "libpam-systemd", "udev", "kmod", "libnss-myhostname",
+		"systemd", "systemd-sysv", "systemd-container", "dbus", "udev", "kmod", "libnss-myhostname",
 		"ca-certificates", "e2fsprogs", "util-linux",
 		"iproute2", "nftables", "iptables", "busybox-static", "curl", "jq", "procps", "socat", "gnupg", "skopeo", "buildah",
 		"docker-registry", "strace",
@@ -37,6 +37,9 @@ func masked() []string {
 		"systemd-firstboot.service", "systemd-hwdb-update.service", "systemd-update-utmp.service", "systemd-user-sessions.service",
 		"systemd-sysusers.service", "systemd-timesyncd.service", "e2scrub_reap.service", "e2scrub_all.timer", "fstrim.timer", "apt-daily.timer",
 		"apt-daily-upgrade.timer", "dpkg-db-backup.timer", "docker-registry.service",
+		"systemd-modules-load.service", "systemd-tmpfiles-setup-dev.service", "sys-kernel-debug.mount", "sys-kernel-tracing.mount",
+		"sys-kernel-config.mount", "systemd-remount-fs.service", "systemd-journal-flush.service", "systemd-update-utmp-runlevel.service",
+		"systemd-logind.service",
 	}
 }
 

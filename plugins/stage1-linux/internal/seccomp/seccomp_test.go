@@ -65,7 +65,6 @@ func machine(t *testing.T, p *moby.Seccomp, h host) *bpf.VM {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s: %d instructions", h.arch, len(raw))
 	return vm
 }
 
