@@ -179,12 +179,12 @@ func (s *session) addRules(ctx context.Context, a *ledger.Attachment) error {
 		return err
 	}
 	one := firewall.Entries(&ledger.Record{Pod: s.rec.Pod, Attachments: []ledger.Attachment{*a}})
-	if err = fw.Add(one); !errors.Is(err, firewall.ErrNoTable) {
+	if err = fw.Add(one); !errors.Is(err, firewall.ErrUnfit) {
 		return err
 	}
 	// The first pod, or somebody flushed the rules: put back those of all pods, this one's included.
 	return s.locked(ctx, func() error {
-		if err := fw.Add(one); !errors.Is(err, firewall.ErrNoTable) {
+		if err := fw.Add(one); !errors.Is(err, firewall.ErrUnfit) {
 			return err // another plugin process was faster
 		}
 		return s.replaceRules(fw)

@@ -65,12 +65,9 @@ func (e *Engine) open(sharedDir string, ns int) (*session, error) {
 	return s, nil
 }
 
-func (s *session) close() {
-	s.led.Close()
-	if s.fw != nil {
-		s.fw.Close()
-	}
-}
+// close lets go of the directory. The connection to nftables is left to the end of the process: after a removal, its
+// own or another's, closing it waits for an RCU grace period, which has passed by then.
+func (s *session) close() { s.led.Close() }
 
 // firewall connects on first use.
 func (s *session) firewall() (*firewall.Conn, error) {

@@ -69,3 +69,5 @@ func dialFrom(source, addr string) error {
 	_, err = io.ReadAll(c)
 	return err
 }
+
+func lockFile(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX) }

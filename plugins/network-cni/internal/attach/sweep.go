@@ -104,8 +104,10 @@ func (s *session) reconcile(links []string) (dropped []string, err error) {
 	for _, r := range records {
 		entries = append(entries, firewall.Entries(r)...)
 	}
+	now, lerr := ownLinks()
+	err = errors.Join(err, lerr)
 	for _, l := range links {
-		if slices.ContainsFunc(pods, func(pod string) bool { return s.owns(pod, l) }) {
+		if !slices.Contains(now, l) || slices.ContainsFunc(pods, func(pod string) bool { return s.owns(pod, l) }) {
 			continue
 		}
 		if derr := ptp.Down(&ledger.Link{HostIf: l}); derr != nil {

@@ -60,9 +60,6 @@ func (s *session) tidy() error {
 
 // del runs DEL for one attachment.
 func (s *session) del(ctx context.Context, a *ledger.Attachment) error {
-	if a.Link != nil && !s.led.Current(s.rec) {
-		return nil // link and rules went with the boot; the rest is files
-	}
 	ns := s.ns
 	list, rt, err := s.runtime(a, ns)
 	if err != nil {
@@ -87,6 +84,9 @@ func (s *session) del(ctx context.Context, a *ledger.Attachment) error {
 
 // down takes rules and link away; neither needs the other, and both wait for the kernel.
 func (s *session) down(a *ledger.Attachment) error {
+	if !s.led.Current(s.rec) {
+		return nil // link and rules went with the boot; another pod may have the addresses by now
+	}
 	rules := make(chan error, 1)
 	go func() {
 		fw, err := s.firewall()

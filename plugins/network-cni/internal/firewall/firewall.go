@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNoTable says that the table, or a part of it, is not there: the first pod's case, or somebody's
-// `nft flush ruleset`. The cure is Replace.
-var ErrNoTable = errors.New("the nftables table of rkt is missing")
+// ErrUnfit says that the kernel's table cannot take an entry: it is not there (the first pod's case, or somebody's
+// `nft flush ruleset`), or holds another pod's value for a port of this one. The cure is Replace.
+var ErrUnfit = errors.New("the nftables table of rkt is missing or out of date")
 
 // Conn is a connection to the kernel's nf_tables. One serves all calls of a process, and Close comes last: after
 // a transaction that removes anything, closing the socket waits for an RCU grace period (5 to 15 ms).
@@ -36,11 +36,11 @@ func (c *Conn) Add(entries []Entry) error {
 	if ok, err := c.exists(t); err != nil {
 		return err
 	} else if !ok {
-		return ErrNoTable
+		return ErrUnfit
 	}
 	err := c.commit(func(c *nftables.Conn) error { return t.each(entries, c.SetAddElements) })
-	if errors.Is(err, unix.ENOENT) {
-		return ErrNoTable
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EBUSY) {
+		return ErrUnfit
 	}
 	if err != nil {
 		return fmt.Errorf("add nftables elements: %w", err)
@@ -119,6 +119,9 @@ func (c *Conn) exists(t *table) (bool, error) {
 // Compare says how the table differs: missing, the kernel lacks an element of the entries; extra, it has one more.
 func (c *Conn) Compare(entries []Entry) (missing, extra bool, err error) {
 	t := describe()
+	if ok, err := c.exists(t); !ok {
+		return len(entries) > 0, false, err
+	}
 	want := map[*nftables.Set]map[string]bool{}
 	for i := range entries {
 		for _, a := range entries[i].elements(t) {
@@ -132,9 +135,6 @@ func (c *Conn) Compare(entries []Entry) (missing, extra bool, err error) {
 		for _, s := range t.fam[i].sets() {
 			left := maps.Clone(want[s])
 			have, err := c.nft.GetSetElements(s)
-			if errors.Is(err, unix.ENOENT) {
-				return len(want) > 0, false, nil
-			}
 			if err != nil {
 				return false, false, fmt.Errorf("read the nftables table of rkt: %w", err)
 			}

@@ -64,8 +64,8 @@ func ruleset(t testing.TB) string {
 
 func TestLifeOfTable(t *testing.T) {
 	c := alone(t)
-	if err := c.Add(two()); !errors.Is(err, ErrNoTable) {
-		t.Fatalf("add without table: %v, want ErrNoTable", err)
+	if err := c.Add(two()); !errors.Is(err, ErrUnfit) {
+		t.Fatalf("add without table: %v, want ErrUnfit", err)
 	}
 	if err := c.Remove(two()); err != nil {
 		t.Fatalf("remove without table: %v", err)

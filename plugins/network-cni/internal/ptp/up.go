@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -97,8 +96,8 @@ func pair(host, inside *netlink.Handle, l *ledger.Link, pod int, ifname string, 
 		// something else in the pod has the name.
 		out, err = host.LinkByName(l.HostIf)
 		if errors.As(err, new(netlink.LinkNotFoundError)) {
-			if in, err := inside.LinkByName(ifname); err == nil {
-				return nil, nil, fmt.Errorf("make %s in the pod: it has a link of that name already (%s)", ifname, in.Type())
+			if err := clear(inside, ifname, l.PodMAC); err != nil {
+				return nil, nil, err
 			}
 			continue
 		}
@@ -108,6 +107,9 @@ func pair(host, inside *netlink.Handle, l *ledger.Link, pod int, ifname string, 
 		in, err = inside.LinkByName(ifname)
 		if err == nil && in.Attrs().HardwareAddr.String() == l.PodMAC && out.Attrs().ParentIndex == in.Attrs().Index {
 			return out, in, host.LinkSetUp(out)
+		}
+		if out.Attrs().HardwareAddr.String() != l.HostMAC {
+			return nil, nil, fmt.Errorf("make link %s: the host has another one of that name; remove it: ip link del %s", l.HostIf, l.HostIf)
 		}
 		if err := host.LinkDel(out); err != nil && !gone(err) {
 			return nil, nil, fmt.Errorf("remove an old link %s: %w", l.HostIf, err)
@@ -126,6 +128,21 @@ func pair(host, inside *netlink.Handle, l *ledger.Link, pod int, ifname string, 
 		return nil, nil, fmt.Errorf("find new link %s in the pod: %w", ifname, err)
 	}
 	return out, in, nil
+}
+
+// clear removes the pod's end of a pair that Down has sent away and that the kernel has not got round to yet.
+func clear(inside *netlink.Handle, ifname, podMAC string) error {
+	in, err := inside.LinkByName(ifname)
+	if err != nil {
+		return nil // gone by now
+	}
+	if in.Attrs().HardwareAddr.String() != podMAC {
+		return fmt.Errorf("make %s in the pod: it has a link of that name already (%s)", ifname, in.Type())
+	}
+	if err := inside.LinkDel(in); err != nil && !gone(err) {
+		return fmt.Errorf("remove an old %s from the pod: %w", ifname, err)
+	}
+	return nil
 }
 
 // configure gives a link its address, its neighbour and its routes.
@@ -202,25 +219,6 @@ func loopback6(h *netlink.Handle, link netlink.Link) error {
 		return fmt.Errorf("publish ports on the host's ::1: %w", err)
 	}
 	return nil
-}
-
-// Down removes the pair. The kernel may be doing the same, when the pod's namespace has just ended.
-func Down(l *ledger.Link) error {
-	host, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return fmt.Errorf("connect to netlink: %w", err)
-	}
-	defer host.Close()
-	for try := 0; ; try++ {
-		err = host.LinkDel(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: l.HostIf}})
-		if err == nil || gone(err) {
-			return nil
-		}
-		if !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.EINTR) || try == 10 {
-			return fmt.Errorf("remove link %s: %w", l.HostIf, err)
-		}
-		time.Sleep(time.Millisecond)
-	}
 }
 
 func gone(err error) bool {
