@@ -9,11 +9,13 @@ import (
 // version is the plugin's own; plugin.json shows it.
 const version = "2.0.0"
 
-func main() {
-	fetcher.Main(fetcher.Info{
+func main() { fetcher.Main(info(), fetch.New(version)) }
+
+func info() fetcher.Info {
+	return fetcher.Info{
 		Name:    "fetcher-docker",
 		Version: version,
 		Vendor:  "rkt",
 		Schemes: fetch.Schemes(),
-	}, fetch.New(version))
+	}
 }

@@ -9,11 +9,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
 
 	"github.com/rkt/rkt/v2/plugins/fetcher-docker/internal/fault"
 	"github.com/rkt/rkt/v2/proto/reason"
@@ -47,12 +47,12 @@ func link(name, to string) *tar.Header {
 
 func open(t testing.TB, b []byte) (*Archive, error) {
 	t.Helper()
-	p := filepath.Join(t.TempDir(), "a")
-	if err := os.WriteFile(p, b, 0o600); err != nil {
+	fd, err := unix.MemfdCreate("archive", unix.MFD_CLOEXEC)
+	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(p)
-	if err != nil {
+	f := os.NewFile(uintptr(fd), "archive")
+	if _, err := f.Write(b); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
