@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -168,7 +169,10 @@ func (p *pod) start() *pod {
 }
 
 // launch starts the supervisor of a prepared pod.
-func (p *pod) launch() *pod {
+func (p *pod) launch() *pod { return p.launchOn(nil) }
+
+// launchOn starts it on a terminal, of which it is the session's leader.
+func (p *pod) launchOn(tty *os.File) *pod {
 	p.t.Helper()
 	exe, err := built()
 	if err != nil {
@@ -192,6 +196,10 @@ func (p *pod) launch() *pod {
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	if p.stdin != nil {
 		p.cmd.Stdin = p.stdin
+	}
+	if tty != nil {
+		p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = tty, tty, tty
+		p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	}
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)

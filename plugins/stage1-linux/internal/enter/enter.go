@@ -82,7 +82,7 @@ func run(args []string) (int, error) {
 	if r.pidfd, err = target(args[1]); err != nil {
 		return 0, err
 	}
-	r.set = &confine.Settings{App: r.app, AsRoot: true, Command: r.command, DieWithThread: true}
+	r.set = &confine.Settings{App: r.app, AsRoot: true, Command: r.command, Joined: true, DieWithThread: true}
 	if r.set.Cgroup, err = confine.OpenCgroup(r.app.Cgroup); err != nil {
 		return 0, err
 	}
