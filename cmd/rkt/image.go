@@ -103,15 +103,14 @@ func (a *app) imageRmCmd() *cobra.Command {
 				return err
 			}
 			var last error
-			removed := map[string]bool{}
 			for _, name := range args {
-				id, err := e.RemoveImage(name, removed)
+				id, err := e.RemoveImage(name)
 				if err != nil {
 					fmt.Fprintf(a.stderr, "image rm: %s\n", quoteControl(err.Error()))
 					last = &shownError{err}
 					continue
 				}
-				fmt.Fprintf(a.stdout, "removed %s\n", shortID(id, true))
+				fmt.Fprintf(a.stdout, "removed %s\n", quoteControl(id))
 			}
 			return last
 		},

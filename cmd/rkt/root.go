@@ -71,6 +71,9 @@ func insecureWords() string {
 
 // engine opens the engine with the global flags.
 func (a *app) engine() (*engine.Engine, error) {
+	if _, err := config.ParseInsecure(a.flags.Insecure); err != nil {
+		return nil, &usageError{err}
+	}
 	c, err := config.Load(a.flags, os.Getenv)
 	if err != nil {
 		return nil, err

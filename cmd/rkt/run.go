@@ -28,6 +28,9 @@ scheme of image.search.`,
 	prep.add(c.Flags())
 	start.add(c.Flags())
 	c.RunE = func(cmd *cobra.Command, words []string) error {
+		if cmd.ArgsLenAtDash() == 0 {
+			return usagef("-- opens the arguments of an image: it must follow an image")
+		}
 		spec, err := prep.build(words)
 		if err != nil {
 			return err
@@ -80,6 +83,9 @@ func (a *app) prepareCmd() *cobra.Command {
 	})
 	prep.add(c.Flags())
 	c.RunE = func(cmd *cobra.Command, words []string) error {
+		if cmd.ArgsLenAtDash() == 0 {
+			return usagef("-- opens the arguments of an image: it must follow an image")
+		}
 		spec, err := prep.build(words)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/rkt/rkt/v2/core/image"
@@ -45,13 +46,20 @@ func parseImage(name string) (image.Ref, error) {
 	return ref.Abs(wd), err
 }
 
-// RemoveImage removes an image. removed remembers IDs, so that naming one twice is no error.
-func (e *Engine) RemoveImage(name string, removed map[string]bool) (string, error) {
+// RemoveImage removes an image, or when it is named by one of several names, that name alone. It returns what is
+// gone: an ID or a name.
+func (e *Engine) RemoveImage(name string) (string, error) {
+	ref, err := parseImage(name)
+	if err != nil {
+		return "", err
+	}
 	st, img, err := e.lookup(name)
 	if err != nil {
 		return "", err
 	}
-	removed[img.ID] = true
+	if others := slices.DeleteFunc(slices.Clone(img.Names), func(n string) bool { return n == ref.String() }); len(others) > 0 && len(others) < len(img.Names) {
+		return ref.String(), st.Untag(ref.String())
+	}
 	return img.ID, st.Remove(img.ID)
 }
 

@@ -20,16 +20,15 @@ const buildScript = `
 set -eu
 export BUILDAH_ISOLATION=chroot
 b="buildah --root $1/storage --runroot $1/runroot --storage-driver vfs"
-out=$2 reg=$3
+out=$2
 mkdir -p $1/root/bin $1/root/etc $1/root/tmp $1/root/root $1/root/home/app $1/root/data $1/root/proc $1/root/sys $1/root/dev
 cp "$(command -v busybox)" $1/root/bin/busybox
 for a in $($1/root/bin/busybox --list); do [ $a = busybox ] || ln -sf busybox $1/root/bin/$a; done
 chmod 1777 $1/root/tmp
 printf 'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n' > $1/root/etc/passwd
 printf 'root:x:0:\napp:x:1000:\nextra:x:2000:app\n' > $1/root/etc/group
-chown 1000:1000 $1/root/home/app $1/root/data
-echo seed > $1/root/data/seed
-chown 1000:1000 $1/root/data/seed
+mkdir $1/own
+echo seed > $1/own/seed
 c=$($b from scratch)
 $b copy -q $c $1/root /
 $b config --cmd sh --env PATH=/bin --env FROM=image --os linux --arch $ARCH $c
@@ -37,6 +36,7 @@ $b commit -q $c base >/dev/null
 c2=$($b from base)
 echo second > $1/second
 $b copy -q $c2 $1/second /etc/second
+$b copy -q --chown 1000:1000 $c2 $1/own /data
 $b config --volume /data --port 80/tcp $c2
 $b commit -q $c2 oci:$out:latest >/dev/null
 c3=$($b from base); $b config --entrypoint '["/bin/echo","entry"]' --cmd default $c3; $b commit -q $c3 oci:$out:entry >/dev/null
@@ -56,8 +56,11 @@ set -eu
 out=$1 reg=$2
 s="skopeo copy -q --dest-tls-verify=false"
 for t in latest entry user nocmd; do $s oci:$out:$t docker://$reg/busybox:$t; done
-$s --dest-compress-format zstd oci:$out:latest docker://$reg/busybox:zstd
-$s --dest-decompress oci:$out:latest dir:$out-dir && $s dir:$out-dir docker://$reg/busybox:plain
+# Through directories, since skopeo reuses a blob that it knows the registry to have in another compression.
+$s --dest-decompress oci:$out:latest dir:$out-plain
+$s --dest-compress --dest-compress-format zstd dir:$out-plain dir:$out-zstd
+$s --preserve-digests dir:$out-plain docker://$reg/busybox:plain
+$s --preserve-digests dir:$out-zstd docker://$reg/busybox:zstd
 $s --all oci:$out-multi:multi docker://$reg/busybox:multi
 `
 
