@@ -54,26 +54,21 @@ func confine() error {
 	return dropPrivileges()
 }
 
-// dropPrivileges works on every thread of the process: Linux keeps credentials per thread.
+// secureBits make root an ordinary user to execve(2) and setuid(2), for good, so that no capability comes back.
+// Together with no_new_privs they say what an empty bounding set would, in one call instead of one for each
+// capability on each thread.
+// Bits of linux/securebits.h: NOROOT, NO_SETUID_FIXUP, NO_CAP_AMBIENT_RAISE, each with its lock, and KEEP_CAPS_LOCKED.
+const secureBits = 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<5 | 1<<6 | 1<<7
+
+// dropPrivileges works on every thread of the process: Linux keeps credentials per thread. An empty inheritable
+// set empties the ambient one.
 func dropPrivileges() error {
 	var keep uint64
 	for _, c := range keepCaps {
 		keep |= 1 << c
 	}
-	for c := uintptr(0); c < 64; c++ {
-		if keep&(1<<c) != 0 {
-			continue
-		}
-		e := allThreads(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0)
-		if e == unix.EINVAL {
-			break // past the last capability of this kernel
-		}
-		if e != 0 {
-			return fmt.Errorf("drop capability %d: %w", c, e)
-		}
-	}
-	if e := allThreads(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0); e != 0 {
-		return fmt.Errorf("clear ambient capabilities: %w", e)
+	if e := allThreads(unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, secureBits, 0); e != 0 {
+		return fmt.Errorf("set secure bits: %w", e)
 	}
 	if e := allThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); e != 0 {
 		return fmt.Errorf("set no_new_privs: %w", e)
