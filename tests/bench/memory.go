@@ -54,9 +54,12 @@ func (b *peers) rktPod(apps int) (func() error, error) {
 }
 
 func (b *peers) podmanPod(apps int) (func() error, error) {
-	id, err := b.output("podman", b.podman("pod", "create", "--network=none", "--infra="+strconv.FormatBool(apps > 1))...)
-	if err != nil {
-		return nil, err
+	id := ""
+	if apps > 1 {
+		var err error
+		if id, err = b.output("podman", b.podman("pod", "create", "--network=none")...); err != nil {
+			return nil, err
+		}
 	}
 	for range apps {
 		args := append(append([]string{"run", "-d", "--pod", id}, limits...), b.image, "/bin/sleep", "1000")
@@ -85,7 +88,8 @@ func (b *peers) output(name string, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// engineProcesses are the pids whose command name begins with one of the words.
+// engineProcesses are the pids whose command name, or whose program's name, begins with one of the words. (A
+// pod's init is executed by descriptor, so its command name is a number.)
 func engineProcesses(comm []string) map[int]bool {
 	out := map[int]bool{}
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
@@ -94,8 +98,10 @@ func engineProcesses(comm []string) map[int]bool {
 		if err != nil {
 			continue
 		}
+		exe, _ := os.Readlink(d + "/exe")
 		for _, c := range comm {
-			if pid, err := strconv.Atoi(filepath.Base(d)); err == nil && strings.HasPrefix(string(b), c) {
+			named := strings.HasPrefix(string(b), c) || strings.HasPrefix(filepath.Base(exe), c)
+			if pid, err := strconv.Atoi(filepath.Base(d)); err == nil && named {
 				out[pid] = true
 			}
 		}

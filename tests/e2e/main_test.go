@@ -44,8 +44,8 @@ func run(m *testing.M) (int, error) {
 	if _, err := os.Stat(filepath.Join(shared.bin, "rkt")); err != nil {
 		return 0, fmt.Errorf("no built rkt: run make first (%w)", err)
 	}
-	// Not below /tmp's sticky directory: plugins and their parents must be root's alone.
-	if shared.work, err = os.MkdirTemp("/var/tmp", "rkt-e2e-"); err != nil {
+	// Not below a directory that everybody can write to: plugins and all their parents must be root's alone.
+	if shared.work, err = os.MkdirTemp("/var/lib", "rkt-e2e-"); err != nil {
 		return 0, err
 	}
 	defer os.RemoveAll(shared.work)
