@@ -51,6 +51,9 @@ func environ(k Kind) []string {
 
 // spawn executes the open binary. env is go-plugin's part of the environment.
 func spawn(file *os.File, e *Entry, c *confinement, k Kind, env []string, fds []FD) (*child, error) {
+	if err := checkELF(file); err != nil {
+		return nil, err
+	}
 	in, lifeline, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -99,7 +102,7 @@ func spawn(file *os.File, e *Entry, c *confinement, k Kind, env []string, fds []
 	free, err := fork(cmd, c)
 	if err != nil {
 		closeAll(lifeline, stdout, stderr)
-		return nil, diagnose(file, err)
+		return nil, explain(file, err)
 	}
 	ch := &child{
 		pid: cmd.Process.Pid, exited: make(chan struct{}), proc: cmd.Process,
@@ -168,29 +171,31 @@ func closeAll(fs ...*os.File) {
 	}
 }
 
-// diagnose adds to execve's terse errors what is wrong with the file.
-func diagnose(exe *os.File, err error) error {
+// checkELF says before the fork what execve would say tersely, or not at all: a script would be run by its
+// interpreter, which nobody checked.
+func checkELF(f *os.File) error {
 	var head [20]byte
-	if _, rerr := exe.ReadAt(head[:], 0); rerr != nil || string(head[:4]) != elf.ELFMAG {
-		return fmt.Errorf("execute %s: not an ELF binary (a script cannot be a plugin): %w", exe.Name(), err)
+	if _, err := f.ReadAt(head[:], 0); err != nil || string(head[:4]) != elf.ELFMAG {
+		return fmt.Errorf("execute %s: not an ELF binary (a script cannot be a plugin)", f.Name())
 	}
-	order := binaryOrder(head[5])
+	var order binary.ByteOrder = binary.LittleEndian
+	if elf.Data(head[elf.EI_DATA]) == elf.ELFDATA2MSB {
+		order = binary.BigEndian
+	}
 	machine := elf.Machine(order.Uint16(head[18:]))
-	ours := map[string]elf.Machine{
+	ours, known := map[string]elf.Machine{
 		"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "386": elf.EM_386, "arm": elf.EM_ARM, "riscv64": elf.EM_RISCV,
 	}[runtime.GOARCH]
-	switch {
-	case errors.Is(err, unix.ENOEXEC) && machine != ours:
-		return fmt.Errorf("execute %s: built for %v, this machine is %s: %w", exe.Name(), machine, runtime.GOARCH, err)
-	case errors.Is(err, unix.ENOENT):
-		return fmt.Errorf("execute %s: its dynamic linker is missing (build it static): %w", exe.Name(), err)
+	if known && machine != ours {
+		return fmt.Errorf("execute %s: built for %v, this machine is %s", f.Name(), machine, runtime.GOARCH)
 	}
-	return fmt.Errorf("execute %s: %w", exe.Name(), err)
+	return nil
 }
 
-func binaryOrder(data byte) binary.ByteOrder {
-	if elf.Data(data) == elf.ELFDATA2MSB {
-		return binary.BigEndian
+// explain adds to an error of execve what it means for a plugin.
+func explain(f *os.File, err error) error {
+	if errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("execute %s: its dynamic linker is missing (build it static): %w", f.Name(), err)
 	}
-	return binary.LittleEndian
+	return fmt.Errorf("execute %s: %w", f.Name(), err)
 }
