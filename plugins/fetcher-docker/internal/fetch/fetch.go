@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/rkt/rkt/v2/plugins/fetcher-docker/internal/fault"
 	"github.com/rkt/rkt/v2/plugins/fetcher-docker/internal/image"
@@ -133,8 +134,12 @@ func (f *Fetcher) fetch(ctx context.Context, req fetcher.Request, p *fetcher.Pro
 // explain gives bytes that were refused while they were written their reason. What was to be fetched is said by
 // core, which puts it in front.
 func explain(err error) error {
-	if fault.ReasonOf(err) == "" && errors.Is(err, ocilayout.ErrMismatch) {
+	switch {
+	case fault.ReasonOf(err) != "":
+	case errors.Is(err, ocilayout.ErrMismatch):
 		return fetcher.DigestMismatch("%w", err)
+	case errors.Is(err, syscall.EAGAIN): // a killed fetcher's descriptors are not closed yet
+		return plugin.Busy("%w", err)
 	}
 	return err
 }

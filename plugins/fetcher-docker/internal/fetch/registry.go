@@ -36,6 +36,7 @@ func (f *Fetcher) openRegistry(ctx context.Context, t target) (source, error) {
 		Tuning:     f.config.tuning(),
 	}
 	for _, c := range t.access.Credentials {
+		c.Host = reference.Registry(c.Host)
 		o.Credentials = append(o.Credentials, registry.Credential(c))
 	}
 	r := &remote{ref: ref, client: registry.New(ref, o), parallel: f.config.parallel()}

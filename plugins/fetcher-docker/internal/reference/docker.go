@@ -1,9 +1,6 @@
 package reference
 
 import (
-	"net/netip"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/rkt/rkt/v2/plugins/fetcher-docker/internal/fault"
@@ -27,12 +24,6 @@ type Docker struct {
 	Digest     string // "sha256:..." or empty
 }
 
-var (
-	pathRE  = regexp.MustCompile(`^[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*$`)
-	tagRE   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-	labelRE = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
-)
-
 // ParseDocker reads "[HOST[:PORT]/]PATH[:TAG][@DIGEST]", with "docker://" or "docker:" before it or not. With a
 // digest the tag says nothing any more and is dropped.
 func ParseDocker(s string) (Docker, error) {
@@ -54,7 +45,7 @@ func ParseDocker(s string) (Docker, error) {
 	}
 	path, tag, hasTag := strings.Cut(rest, ":")
 	switch {
-	case hasTag && !tagRE.MatchString(tag):
+	case hasTag && !validTag(tag):
 		return invalid("tag %s: wanted are letters, digits, '_', '.' and '-', at most 128", fault.Quote(tag))
 	case hasDigest:
 	case hasTag:
@@ -70,8 +61,8 @@ func ParseDocker(s string) (Docker, error) {
 		return invalid("there is no repository; an example is docker://%s/library/busybox:latest", dockerHub)
 	}
 	for component := range strings.SplitSeq(path, "/") {
-		if !pathRE.MatchString(component) {
-			if pathRE.MatchString(strings.ToLower(component)) {
+		if !validComponent(component) {
+			if validComponent(strings.ToLower(component)) {
 				return invalid("repository names are lower case: %s", fault.Quote(strings.ToLower(path)))
 			}
 			return invalid("repository component %s: wanted are lower case letters and digits, with single '.', '_', '__' or '-' between them", fault.Quote(component))
@@ -89,32 +80,16 @@ func cutRegistry(s string) (registry, rest string) {
 	if !ok || (!strings.ContainsAny(first, ".:") && first != "localhost") {
 		return dockerHub, s
 	}
-	first = strings.ToLower(first)
-	if first == "index.docker.io" || first == dockerHubHost {
-		first = dockerHub
-	}
-	return first, rest
+	return Registry(first), rest
 }
 
-func validHost(s string) bool {
-	host := s
-	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.HasSuffix(s, "]") {
-		host = s[:i]
-		if port, err := strconv.ParseUint(s[i+1:], 10, 16); err != nil || port == 0 {
-			return false
-		}
+// Registry is the one name of a registry that has several, in lower case. Credentials are filed under any of them.
+func Registry(host string) string {
+	host = strings.ToLower(host)
+	if host == "index.docker.io" || host == dockerHubHost {
+		return dockerHub
 	}
-	if v6, ok := strings.CutPrefix(host, "["); ok {
-		v6, ok = strings.CutSuffix(v6, "]")
-		addr, err := netip.ParseAddr(v6)
-		return ok && err == nil && addr.Is6() && addr.Zone() == ""
-	}
-	for label := range strings.SplitSeq(host, ".") {
-		if !labelRE.MatchString(label) {
-			return false
-		}
-	}
-	return len(host) <= 253
+	return host
 }
 
 // APIHost is the host[:port] that serves the registry.
