@@ -18,7 +18,7 @@ import (
 
 // format is the version of this compiler and of the cache's files: raise it with every change of what comes
 // out.
-const format = 1
+const format = 2
 
 // InsnSize is the size of struct sock_filter, of which Filter returns an array.
 const InsnSize = 8
