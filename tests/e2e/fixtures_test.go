@@ -68,8 +68,11 @@ $s --all oci:$out-multi:multi docker://$reg/busybox:multi
 // guest of tests/guest has no builder).
 func makeFixtures() error {
 	if dir := os.Getenv("RKT_TEST_FIXTURES"); dir != "" {
-		shared.layout = filepath.Join(dir, "layout")
+		shared.layout, shared.programs = filepath.Join(dir, "layout"), filepath.Join(dir, "programs")
 	} else {
+		if err := buildPrograms(); err != nil {
+			return err
+		}
 		shared.layout = filepath.Join(shared.work, "layout")
 		arch := strings.TrimSpace(mustTool("go", "env", "GOARCH"))
 		build := filepath.Join(shared.work, "build")
@@ -94,4 +97,27 @@ func mustTool(name string, args ...string) string {
 		panic(err)
 	}
 	return out
+}
+
+// buildPrograms compiles the plugins that only tests have, and the sdk's examples, as a vendor would.
+func buildPrograms() error {
+	shared.programs = filepath.Join(shared.work, "programs")
+	for _, p := range []struct{ dir, name, pkg string }{
+		{"", "badplugin", "./tests/badplugin"},
+		{"stage1-chroot", "rkt-stage1-chroot", "./sdk/example/stage1-chroot"},
+		{"fetcher-file", "rkt-fetcher-file", "./sdk/example/fetcher-file"},
+	} {
+		dir := filepath.Join(shared.programs, p.dir)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		script := "cd ../.. && CGO_ENABLED=0 go build -buildvcs=false -o " + filepath.Join(dir, p.name) + " " + p.pkg
+		if p.dir != "" {
+			script += " && " + filepath.Join(dir, p.name) + " manifest > " + filepath.Join(dir, "plugin.json")
+		}
+		if _, err := tool("sh", "-c", script); err != nil {
+			return fmt.Errorf("build %s: %w", p.pkg, err)
+		}
+	}
+	return nil
 }

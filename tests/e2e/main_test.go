@@ -13,6 +13,7 @@ type suite struct {
 	bin      string // directory of the built rkt
 	registry string // host:port
 	layout   string // OCI layout with the tags that fixtures_test.go makes
+	programs string // plugins for tests
 	work     string
 }
 

@@ -36,6 +36,8 @@ func setup(env *testscript.Env) error {
 	env.Setenv("RKT_SYSTEM_CONFIG", filepath.Join(env.WorkDir, "lib"))
 	env.Setenv("REG", shared.registry)
 	env.Setenv("LAYOUT", shared.layout)
+	env.Setenv("PROGRAMS", shared.programs)
+	env.Setenv("BADPLUGIN", filepath.Join(shared.programs, "badplugin"))
 	env.Setenv("DIST", filepath.Dir(shared.bin))
 	env.Setenv("IMG", "docker://"+shared.registry+"/busybox:latest")
 	env.Setenv("HTTP", "--insecure-options=http")
