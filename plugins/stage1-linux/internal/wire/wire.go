@@ -32,10 +32,10 @@ type Message struct {
 	FD     int    `json:"-"`
 }
 
-// maxPacket bounds a message; only texts can be long, and are cut.
+// maxPacket bounds a message. Only texts can be long, and are cut; JSON makes at most six bytes of one.
 const (
-	maxPacket = 8 << 10
-	maxText   = 4 << 10
+	maxText   = 2 << 10
+	maxPacket = 6*maxText + 1<<10
 )
 
 // Pair makes the two ends, both close-on-exec; the first does not block.
