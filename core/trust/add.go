@@ -18,6 +18,7 @@ func (k *Keyring) Add(prefix string, b []byte) ([]Key, error) {
 	if err := CheckPrefix(prefix); err != nil {
 		return nil, fmt.Errorf("trust key: %w", err)
 	}
+	prefix = normal(prefix)
 	entities, err := readKeys(b)
 	if err != nil {
 		return nil, fmt.Errorf("trust key: %w", err)
@@ -47,6 +48,7 @@ func (k *Keyring) Remove(prefix, id string) error {
 	if err := CheckPrefix(prefix); err != nil {
 		return fmt.Errorf("remove trusted key: %w", err)
 	}
+	prefix = normal(prefix)
 	if !fingerprintRE.MatchString(id) {
 		return fmt.Errorf("remove trusted key: %q is not a full fingerprint in lower-case hex", id)
 	}

@@ -93,6 +93,23 @@ func TestKeysFor(t *testing.T) {
 	}
 }
 
+func TestPortOnLoopbackIsNoPartOfTheName(t *testing.T) {
+	k := Open("", t.TempDir())
+	e := newEntity(t, "E")
+	keys, err := k.Add("127.0.0.1:8080/app", public(t, e))
+	if err != nil || keys[0].Prefix != "127.0.0.1/app" {
+		t.Fatalf("%v, %v", keys, err)
+	}
+	for name, want := range map[string]int{"127.0.0.1/app": 1, "127.0.0.1:9/app/x": 1, "127.0.0.1/other": 0, "example.com:8080/app": 0} {
+		if got, err := k.KeysFor(name); err != nil || len(got) != want {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+	if err := k.Remove("127.0.0.1:1/app", fingerprint(e)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestEmptyAdminFileMasksVendorKey(t *testing.T) {
 	system, local := t.TempDir(), t.TempDir()
 	a, b := newEntity(t, "A"), newEntity(t, "B")

@@ -13,6 +13,8 @@ const Root = "*"
 // start with a dot: "..", and the temporary files of an unfinished write, are out of reach with that.
 var componentRE = regexp.MustCompile(`^[A-Za-z0-9_~\[][A-Za-z0-9._~:@+\[\]-]*$`)
 
+var loopbackRE = regexp.MustCompile(`^(localhost|127(?:\.[0-9]{1,3}){3}):[0-9]{1,5}$`)
+
 // CheckPrefix says why s cannot be a prefix that keys are trusted for, or nil.
 func CheckPrefix(s string) error {
 	if s == Root {
@@ -20,6 +22,18 @@ func CheckPrefix(s string) error {
 	}
 	_, err := components(s)
 	return err
+}
+
+// normal is the prefix as the tree has it. The prefix has been checked.
+func normal(prefix string) string {
+	if prefix == Root {
+		return Root
+	}
+	parts, err := components(prefix)
+	if err != nil {
+		return prefix
+	}
+	return strings.Join(parts, "/")
 }
 
 // components splits a name into the directories that stand for it. What it lets through is safe as a path
@@ -35,6 +49,11 @@ func components(name string) ([]string, error) {
 		return nil, fmt.Errorf("prefix of %d bytes is longer than 1024", len(name))
 	}
 	parts := strings.Split(name, "/")
+	// A port on loopback is where a developer's server happens to listen. The name inside an appc image has none,
+	// and whoever is root decides by key, not by port.
+	if m := loopbackRE.FindStringSubmatch(parts[0]); m != nil {
+		parts[0] = m[1]
+	}
 	for _, p := range parts {
 		switch {
 		case len(p) > 200 || !componentRE.MatchString(p):

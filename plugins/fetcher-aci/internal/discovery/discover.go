@@ -137,6 +137,9 @@ func (w *walk) failed(what string) error {
 	if r == "" {
 		r = reason.ImageNotFound
 	}
+	if !w.allowHTTP {
+		w.tried = append(w.tried, "plain http was not tried; allow it with --insecure-options=http")
+	}
 	return plugin.Errorf(r, "%s: nothing found; tried:\n  %s", what, strings.Join(w.tried, "\n  "))
 }
 

@@ -116,7 +116,7 @@ func (j *job) signature(ctx context.Context, u string, later bool) (sigs []fetch
 	b, status, err := j.net.Get(ctx, u, maxSignature, later)
 	var e *plugin.Error
 	if errors.As(err, &e) && e.Reason == reason.ImageNotFound {
-		return nil, false, unsigned("the image has no signature: %w", err)
+		return nil, false, unsigned("the image has no signature (%w); name one with --signature=FILE", err)
 	}
 	if err != nil {
 		return nil, false, err
