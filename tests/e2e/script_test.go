@@ -41,6 +41,12 @@ func setup(env *testscript.Env) error {
 	env.Setenv("DIST", filepath.Dir(shared.bin))
 	env.Setenv("IMG", "docker://"+shared.registry+"/busybox:latest")
 	env.Setenv("HTTP", "--insecure-options=http")
+	addr, stop, err := discovery(filepath.Join(env.WorkDir, "served"))
+	if err != nil {
+		return err
+	}
+	env.Setenv("APPC", addr)
+	env.Defer(stop)
 	env.Defer(func() { cleanup(env) })
 	return nil
 }
