@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -142,8 +141,7 @@ func (s *supervisor) ready() {
 		fmt.Fprintf(os.Stderr, "rkt: mark pod ready: %v\n", err)
 	}
 	s.pod.Notify("READY=1\nSTATUS=" + fmt.Sprintf("running %d apps", s.running()))
-	// What the start needed is not needed again; a pod that ends at once shall not pay for giving it back.
-	time.AfterFunc(time.Second, debug.FreeOSMemory)
+	TrimLater()
 }
 
 // exited records an app's end and draws the conclusion for the pod: it stops as soon as one app fails, and

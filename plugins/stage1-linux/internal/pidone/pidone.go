@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -13,6 +11,7 @@ import (
 	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/plan"
 	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/rootfs"
 	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/wire"
+	"github.com/rkt/rkt/v2/sdk/supervise"
 )
 
 // Sock is the descriptor of the supervisor's socket.
@@ -70,12 +69,8 @@ func (i *pidOne) start() error {
 		a.start()
 	}
 	i.send(wire.Message{Kind: wire.Up, FD: -1})
-	if err := leaveHost(); err != nil {
-		return err
-	}
-	// A pod that ends at once shall not pay for it.
-	time.AfterFunc(time.Second, debug.FreeOSMemory)
-	return nil
+	supervise.TrimLater()
+	return leaveHost()
 }
 
 // leaveHost gives PID 1 an empty root, so that the pod keeps no file system of the host busy.
