@@ -49,9 +49,19 @@ func boot(ctx context.Context, o options, img images) (int, error) {
 	<-ended
 	if err != nil {
 		b, _ := os.ReadFile(serial)
-		fmt.Fprintf(os.Stderr, "guest: the end of its console:\n%s\n", tail(string(b), 40))
+		fmt.Fprintf(os.Stderr, "guest: the end of its console:\n%s\n", printable(tail(string(b), 40)))
 	}
 	return code, err
+}
+
+// printable drops what firmware sends to a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || strconv.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, s)
 }
 
 // fill writes what the guest finds in /guest/out.
