@@ -41,7 +41,7 @@ func packageOf(scheme string) string {
 	switch scheme {
 	case "docker", "oci", "oci-archive", "docker-archive":
 		return "docker"
-	case "aci", "http", "https", "file":
+	case "aci", "aci-file", "http", "https":
 		return "aci"
 	}
 	return scheme

@@ -104,7 +104,7 @@ func notExecuted(err error) int {
 func (f *processes) start(p *supervise.Pod, app *poddir.App) (*exec.Cmd, error) {
 	root, err := mountRoot(app)
 	if err != nil {
-		return nil, &mountError{app.Name, err}
+		return nil, &setupError{"mount root", app.Name, err}
 	}
 	if fd, ok := p.Netns(); ok {
 		if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
@@ -117,6 +117,14 @@ func (f *processes) start(p *supervise.Pod, app *poddir.App) (*exec.Cmd, error) 
 	}
 	if err := complete(cmd, p, app); err != nil {
 		return nil, err
+	}
+	cg, err := joinCgroup(p.Runtime.Cgroup, app.Name)
+	if err != nil {
+		return nil, &setupError{"join cgroup", app.Name, err}
+	}
+	if cg != nil {
+		defer cg.Close()
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(cg.Fd())
 	}
 	defer func() {
 		if out, ok := cmd.Stdout.(*os.File); ok && out != os.Stdout {

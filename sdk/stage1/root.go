@@ -14,13 +14,13 @@ import (
 	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
-// mountError keeps a missing directory of ours from being taken for a missing program of the app's.
-type mountError struct {
-	app string
-	err error
+// setupError keeps a missing file of ours from being taken for a missing program of the app's: it wraps nothing.
+type setupError struct {
+	verb, app string
+	err       error
 }
 
-func (e *mountError) Error() string { return fmt.Sprintf("mount root of app %q: %v", e.app, e.err) }
+func (e *setupError) Error() string { return fmt.Sprintf("%s of app %q: %v", e.verb, e.app, e.err) }
 
 // mountRoot gives the calling thread a mount namespace and mounts the app's root in it: an overlay of the shared
 // layers and apps/NAME/upper of the pod. The working directory is the pod's. It returns the root's path.

@@ -1,4 +1,5 @@
-// Command rkt-fetcher-file fetches images from files: an OCI image layout (a directory) or an ACI.
+// Command rkt-fetcher-file fetches images from files: an OCI image layout (a directory) or an ACI. Its scheme is
+// "path", because rkt itself knows what file:// means.
 package main
 
 import (
@@ -15,16 +16,16 @@ import (
 )
 
 func main() {
-	fetcher.Main(fetcher.Info{Name: "fetcher-file", Version: "1.0.0", Schemes: []string{"file"}}, file{})
+	fetcher.Main(fetcher.Info{Name: "fetcher-file", Version: "1.0.0", Schemes: []string{"path"}}, file{})
 }
 
 type file struct{}
 
-// Fetch copies file:///PATH into the layout; what is there already from a former attempt is not copied again.
+// Fetch copies path:///PATH into the layout; what is there already from a former attempt is not copied again.
 func (file) Fetch(ctx context.Context, req fetcher.Request, progress *fetcher.Progress) (fetcher.Result, error) {
-	path := strings.TrimPrefix(req.Reference, "file://")
+	path := strings.TrimPrefix(req.Reference, "path://")
 	if !filepath.IsAbs(path) {
-		return fetcher.Result{}, fetcher.ReferenceInvalid("%s: want file:///ABSOLUTE/PATH", req.Reference)
+		return fetcher.Result{}, fetcher.ReferenceInvalid("%s: want path:///ABSOLUTE/PATH", req.Reference)
 	}
 	out, err := ocilayout.Open(req.LayoutDir)
 	if err != nil {

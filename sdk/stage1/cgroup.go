@@ -1,0 +1,41 @@
+package stage1
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rkt/rkt/v2/proto/poddir"
+)
+
+// joinCgroup sees to it that what the calling thread forks lands in the pod's cgroup: by it core's own stop
+// --force and gc find processes that a killed supervisor left.
+//
+// On version 1 the thread itself moves (file "tasks" takes threads), and its children with it. On version 2 a
+// thread cannot move alone; there the result is the directory of the app's own cgroup, to be given to clone3.
+func joinCgroup(cg poddir.Cgroup, app string) (*os.File, error) {
+	switch cg.Version {
+	case 1:
+		joined := map[string]bool{}
+		for _, dir := range cg.Dirs {
+			if joined[dir] {
+				continue // controllers that are mounted together
+			}
+			joined[dir] = true
+			if err := os.WriteFile(filepath.Join(dir, "tasks"), []byte("0"), 0); err != nil {
+				return nil, err
+			}
+		}
+	case 2:
+		// A cgroup that has processes cannot have controllers for its children, so each app has its own.
+		dir := filepath.Join(cg.Dirs[""], app)
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		return os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	}
+	return nil, nil
+}
