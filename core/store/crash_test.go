@@ -214,6 +214,33 @@ func TestKilledIngest(t *testing.T) {
 	onlySkeleton(t, s)
 }
 
+// BenchmarkLayout takes in the image of a layout on disk, for measuring beside other engines: RKT_BENCH_LAYOUT.
+func BenchmarkLayout(b *testing.B) {
+	dir := os.Getenv("RKT_BENCH_LAYOUT")
+	if dir == "" {
+		b.Skip("RKT_BENCH_LAYOUT names no layout")
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, "index.json"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var index ocispec.Index
+	if err := json.Unmarshal(raw, &index); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		b.StopTimer()
+		s, err := Open(filepath.Join(b.TempDir(), "data"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		if _, err := s.Ingest(context.Background(), IngestRequest{LayoutDir: dir, Image: index.Manifests[0]}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkIngest is a cold store and 64 MB of files of mixed size, in two layers.
 func BenchmarkIngest(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 2))

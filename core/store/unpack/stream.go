@@ -55,7 +55,7 @@ func newStream(r io.Reader, h hash.Hash, lim Limits) (*stream, error) {
 		stop: make(chan struct{}), hashed: make(chan struct{}), in: in,
 	}
 	for range chunks {
-		s.free <- &chunk{buf: make([]byte, chunkSize)}
+		s.free <- &chunk{}
 	}
 	go func() {
 		defer close(s.hashed)
@@ -80,6 +80,9 @@ func (s *stream) fill(dec io.Reader, lim Limits) error {
 		case c = <-s.free:
 		case <-s.stop:
 			return errors.New("stopped")
+		}
+		if c.buf == nil { // small layers need one
+			c.buf = make([]byte, chunkSize)
 		}
 		n, err := readChunk(dec, c.buf)
 		if n > 0 {
