@@ -56,7 +56,7 @@ func app(behaviour string) {
 			os.Exit(1)
 		}
 	case "orphan":
-		cmd := &exec.Cmd{Path: "/app", Args: []string{"/app", "sleep"}, Stdin: os.Stdin, Stdout: os.Stdout, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
+		cmd := &exec.Cmd{Path: "/app", Args: []string{"/app", "sleep"}, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, SysProcAttr: &syscall.SysProcAttr{Setsid: true}}
 		if err := cmd.Start(); err != nil {
 			os.Exit(1)
 		}
