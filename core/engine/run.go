@@ -121,7 +121,7 @@ func (s *starting) launch(ctx context.Context) error {
 	started := make(chan error, 1)
 	go func() {
 		var err error
-		s.stage1Proc, err = e.launch(ctx, s.stage1, plugin.Options{Kind: plugin.KindStage1, FDs: s.fds()})
+		s.stage1Proc, err = e.launch(ctx, s.stage1, plugin.Options{Kind: plugin.KindStage1, FDs: network.FDs(s.netns)})
 		started <- err
 	}()
 	neterr := s.launchNetwork(ctx)
@@ -216,7 +216,8 @@ func (s *starting) reap() error {
 	return errors.Join(errs...)
 }
 
-// fds are the descriptors that the pod's start is about.
+// fds are what the supervisor may keep. The lock goes to no plugin: one that outlives a killed rkt by the moment
+// that its lifeline takes would make the pod look running.
 func (s *starting) fds() []plugin.FD {
 	fds := []plugin.FD{{Name: launch.FDLock, File: s.pod.LockFile()}}
 	return append(fds, network.FDs(s.netns)...)

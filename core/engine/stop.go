@@ -16,7 +16,7 @@ import (
 var ErrAlreadyStopped = errors.New("already stopped")
 
 // killWait is how long after the apps' grace time, or after SIGKILL, a pod may take to let go of its lock.
-const killWait = 10 * time.Second
+const killWait = 5 * time.Second
 
 // Stop ends a running pod and returns when it has ended. Without force each app gets its stop signal and its
 // grace time; when the stage1 cannot be asked, or the pod does not end in time, the pod is killed.
@@ -47,10 +47,22 @@ func (e *Engine) Stop(ctx context.Context, prefix string, force bool) (string, e
 			return id, err
 		}
 	}
-	if err := reclaim.Kill(e.Pods, id); err != nil {
-		return id, err
+	return id, e.kill(ctx, id)
+}
+
+// kill needs no plugin. The supervisor gets the chance to see its apps dead and to end in order.
+func (e *Engine) kill(ctx context.Context, id string) error {
+	err := reclaim.KillApps(e.Pods, id)
+	if err == nil {
+		err = e.waitEnd(ctx, id, killWait)
 	}
-	return id, e.waitEnd(ctx, id, killWait)
+	if err == nil || isGone(err) {
+		return nil
+	}
+	if err := reclaim.KillSupervisor(e.Pods, id); err != nil && !isGone(err) {
+		return err
+	}
+	return e.waitEnd(ctx, id, killWait)
 }
 
 func (e *Engine) askToStop(ctx context.Context, info *pod.Info) error {

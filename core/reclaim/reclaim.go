@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -17,17 +18,28 @@ import (
 	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
-// Kill ends a running pod by SIGKILL. The supervisor's death takes the pod's PID namespace with it.
-func Kill(pods *pod.Pods, id string) error {
+// KillApps ends every process of a running pod but its supervisor, which then ends in order: with the pod's
+// status, and its network torn down.
+func KillApps(pods *pod.Pods, id string) error {
+	info, err := pods.Info(id)
+	if err != nil {
+		return err
+	}
+	if info.State != pod.StateRunning || info.Runtime == nil {
+		return nil
+	}
+	return cgroup.Kill(info.Runtime.Cgroup)
+}
+
+// KillSupervisor ends a running pod whatever state its processes are in: the supervisor's death takes the pod's
+// init, and so its PID namespace, with it. What it held outside is left to gc.
+func KillSupervisor(pods *pod.Pods, id string) error {
 	info, err := pods.Info(id)
 	if err != nil {
 		return err
 	}
 	if info.State != pod.StateRunning {
 		return nil
-	}
-	if info.Runtime != nil && cgroup.Kill(info.Runtime.Cgroup) == nil && info.Runtime.Cgroup.Version == 2 {
-		return nil // the supervisor is in there too
 	}
 	if info.Pid == 0 {
 		return fmt.Errorf("kill pod %s: it has no supervisor yet; try again in a moment", id)
@@ -44,7 +56,7 @@ func Kill(pods *pod.Pods, id string) error {
 	defer unix.Close(fd)
 	again, err := pods.Info(id)
 	if err != nil || again.State != pod.StateRunning || again.Pid != info.Pid {
-		return nil // it ended, or was removed, meanwhile
+		return nil //nolint:nilerr // it ended, or was removed, meanwhile
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("kill pod %s: %w", id, err)
@@ -55,10 +67,12 @@ func Kill(pods *pod.Pods, id string) error {
 // Cgroup kills what is left in a dead pod's cgroup and removes it. The caller holds the pod's lock.
 func Cgroup(podDir string) error {
 	var rt poddir.Runtime
-	if err := poddir.ReadJSON(podDir, poddir.RuntimeFile, &rt); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // never started
-		}
+	err := poddir.ReadJSON(podDir, poddir.RuntimeFile, &rt)
+	if errors.Is(err, fs.ErrNotExist) {
+		// Its start was cut short, perhaps between the cgroup's making and its record.
+		rt.Cgroup, err = cgroup.Find(filepath.Base(podDir))
+	}
+	if err != nil {
 		return err
 	}
 	return cgroup.Remove(rt.Cgroup)
