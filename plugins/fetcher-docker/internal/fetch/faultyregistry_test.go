@@ -147,7 +147,7 @@ func breakOff(w http.ResponseWriter, b []byte, n int) {
 // fastClient trusts the test's certificates and does not wait long.
 func fastClient(t *testing.T, servers ...*httptest.Server) client {
 	f := New("test")
-	f.config.tune = registry.Tuning{Retries: 3, Backoff: time.Millisecond, LongestWait: 3 * time.Second, Stall: 300 * time.Millisecond, Header: 2 * time.Second}
+	f.config.tune = registry.Tuning{Retries: 3, Backoff: time.Millisecond, LongestWait: 3 * time.Second, Stall: time.Second, Header: 20 * time.Second}
 	f.rootCAs = x509.NewCertPool()
 	for _, s := range servers {
 		if s.Certificate() != nil {
