@@ -31,6 +31,9 @@ import (
 // by, fake-BEHAVIOUR, says what it does. It speaks the wire by itself, as a plugin in another language would.
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == "be-core" {
+		beCore(os.Args[2], os.Args[3])
+	}
 	if b, ok := strings.CutPrefix(filepath.Base(os.Args[0]), "fake-"); ok {
 		fake(b)
 		os.Exit(0)
@@ -111,6 +114,26 @@ func fake(behaviour string) {
 		fmt.Println("and now for something completely different")
 	}
 	_ = g.Serve(l)
+}
+
+// beCore launches what is installed in dir, says the plugin's pid, and waits to be killed.
+func beCore(dir, kind string) {
+	k := KindStage1
+	if kind == "fetcher" {
+		k = KindFetcher
+	}
+	e, err := OpenDir(filepath.Join(dir, "fake"))
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	p, err := Launch(context.Background(), e, options(dir, k))
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println(p.run.child.pid)
+	select {}
 }
 
 type fakeServer struct {

@@ -1,14 +1,17 @@
 package plugin
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -335,6 +338,43 @@ func TestCancelDuringStart(t *testing.T) {
 		t.Error(err)
 	}
 	nothingLeft(t, dir)
+}
+
+// When rkt is killed, its plugins end: an honest one by the lifeline, and one that handles strangers' bytes even
+// if it does not listen.
+func TestCoreKilled(t *testing.T) {
+	for _, c := range []struct{ behaviour, kind string }{{"good", "stage1"}, {"good", "fetcher"}, {"deaf", "fetcher"}} {
+		t.Run(c.behaviour+"/"+c.kind, func(t *testing.T) {
+			if c.behaviour == "deaf" && os.Geteuid() != 0 {
+				t.Skip("needs root")
+			}
+			dir := place(t)
+			e := install(t, dir, c.behaviour)
+			core := exec.Command("/proc/self/exe", "be-core", dir, c.kind)
+			out, err := core.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := core.Start(); err != nil {
+				t.Fatal(err)
+			}
+			line, err := bufio.NewReader(out).ReadString('\n')
+			if _, perr := strconv.Atoi(strings.TrimSpace(line)); err != nil || perr != nil {
+				t.Errorf("%q, %v", line, err)
+			}
+			core.Process.Kill()
+			core.Wait()
+			// The socket directory is the next launch's to remove.
+			p := start(t, e, options(dir, KindStage1))
+			left, _ := os.ReadDir(filepath.Join(dir, "sockets"))
+			if len(left) != 1 {
+				t.Errorf("%d socket directories", len(left))
+			}
+			p.grace = 100 * time.Millisecond
+			p.Close()
+			nothingLeft(t, dir)
+		})
+	}
 }
 
 func TestManyAtOnce(t *testing.T) {
