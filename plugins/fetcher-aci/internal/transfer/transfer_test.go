@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -62,6 +63,7 @@ func fetch(t *testing.T, c *Client, u, dir string) ([]byte, error) {
 
 // flaky serves content in pieces: each answer ends after limit bytes without saying so beforehand.
 type flaky struct {
+	mu      sync.Mutex
 	limit   int
 	etag    string
 	data    []byte
@@ -71,6 +73,8 @@ type flaky struct {
 }
 
 func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.asked = append(f.asked, r.Header.Get("Range"))
 	f.answers++
 	if f.etag != "" {
@@ -95,20 +99,20 @@ func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func TestResume(t *testing.T) {
 	for name, c := range map[string]struct {
-		srv     flaky
+		srv     *flaky
 		answers int
 		fails   bool
 	}{
-		"whole":            {flaky{limit: 1 << 30, etag: `"a"`, ranges: true}, 1, false},
-		"in five pieces":   {flaky{limit: len(content)/5 + 1, etag: `"a"`, ranges: true}, 5, false},
-		"no ranges":        {flaky{limit: len(content) / 2, etag: `"a"`}, 0, true},
-		"weak validator":   {flaky{limit: len(content) / 2, etag: `W/"a"`, ranges: true}, 1, true},
-		"no validator":     {flaky{limit: len(content) / 2}, 1, true},
-		"server that dies": {flaky{limit: 0, etag: `"a"`, ranges: true}, 4, true},
+		"whole":            {&flaky{limit: 1 << 30, etag: `"a"`, ranges: true}, 1, false},
+		"in five pieces":   {&flaky{limit: len(content)/5 + 1, etag: `"a"`, ranges: true}, 5, false},
+		"no ranges":        {&flaky{limit: len(content) / 2, etag: `"a"`}, 0, true},
+		"weak validator":   {&flaky{limit: len(content) / 2, etag: `W/"a"`, ranges: true}, 1, true},
+		"no validator":     {&flaky{limit: len(content) / 2}, 1, true},
+		"server that dies": {&flaky{limit: 0, etag: `"a"`, ranges: true}, 4, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.srv.data = content
-			s := httptest.NewServer(&c.srv)
+			s := httptest.NewServer(c.srv)
 			defer s.Close()
 			b, err := fetch(t, client(insecure()), s.URL+"/x.aci", t.TempDir())
 			if (err != nil) != c.fails || err == nil && !bytes.Equal(b, content) {
@@ -117,6 +121,8 @@ func TestResume(t *testing.T) {
 			if err != nil && reasonOf(err) != reason.NetworkUnreachable {
 				t.Errorf("reason %q of %v", reasonOf(err), err)
 			}
+			c.srv.mu.Lock()
+			defer c.srv.mu.Unlock()
 			if c.answers > 0 && c.srv.answers != c.answers {
 				t.Errorf("%d requests, want %d: %q", c.srv.answers, c.answers, c.srv.asked)
 			}
@@ -138,14 +144,18 @@ func TestResumeAcrossProcesses(t *testing.T) {
 			if left, _ := filepath.Glob(dir + "/download-*.partial"); len(left) != 1 {
 				t.Fatalf("nothing is left to resume: %v", left)
 			}
+			srv.mu.Lock()
 			srv.asked, srv.ranges, srv.limit = nil, true, 1<<30
 			if change {
 				srv.etag, srv.data = `"b"`, bytes.ToUpper(content)
 			}
+			srv.mu.Unlock()
 			b, err := fetch(t, client(insecure()), s.URL+"/x.aci", dir)
 			if err != nil || !bytes.Equal(b, srv.data) {
 				t.Errorf("%d bytes, %v", len(b), err)
 			}
+			srv.mu.Lock()
+			defer srv.mu.Unlock()
 			if len(srv.asked) != 1 || srv.asked[0] == "" {
 				t.Errorf("asked for %q, want one range", srv.asked)
 			}
