@@ -85,6 +85,10 @@ func (s *session) runtime(a *ledger.Attachment, ns int) (*libcni.NetworkConfigLi
 	for k, v := range a.Args {
 		rt.Args = append(rt.Args, [2]string{k, v})
 	}
+	if _, said := a.Args["IgnoreUnknown"]; !said && len(a.Args) > 0 {
+		// Every program of the chain gets every argument, and refuses those meant for another without this one.
+		rt.Args = append(rt.Args, [2]string{"IgnoreUnknown", "1"})
+	}
 	slices.SortFunc(rt.Args, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
 	if len(a.Ports) > 0 {
 		type mapping struct {

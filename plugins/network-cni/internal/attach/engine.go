@@ -44,10 +44,11 @@ func New() *Engine {
 // session is one verb on one shared directory.
 type session struct {
 	*Engine
-	led *ledger.Dir
-	cni *libcni.CNIConfig
-	rec *ledger.Record // of the pod in question
-	ns  int            // its namespace, -1 when it is gone
+	led  *ledger.Dir
+	cni  *libcni.CNIConfig
+	exec *cniexec.Exec
+	rec  *ledger.Record // of the pod in question
+	ns   int            // its namespace, -1 when it is gone
 
 	fwOnce sync.Once
 	fw     *firewall.Conn
@@ -60,8 +61,8 @@ func (e *Engine) open(sharedDir string, ns int) (*session, error) {
 		return nil, err
 	}
 	s := &session{Engine: e, led: led, ns: ns}
-	exec := &cniexec.Exec{Builtins: map[string]cniexec.Builtin{ptp.Type: s.builtin}}
-	s.cni = libcni.NewCNIConfigWithCacheDir(e.Programs, led.CacheDir(), exec)
+	s.exec = &cniexec.Exec{Builtins: map[string]cniexec.Builtin{ptp.Type: s.builtin}}
+	s.cni = libcni.NewCNIConfigWithCacheDir(e.Programs, led.CacheDir(), s.exec)
 	return s, nil
 }
 

@@ -31,6 +31,9 @@ func (s *session) prepare(ctx context.Context, req network.SetupRequest, configs
 	if err != nil {
 		return false, err
 	}
+	if err := s.findPrograms(want, configs); err != nil {
+		return false, err
+	}
 	if old != nil {
 		s.rec = old
 		if s.led.Current(old) && !old.Gone && same(old, want) {
@@ -97,6 +100,27 @@ func wanted(req network.SetupRequest, configs *conflist.Set) (*ledger.Record, er
 		rec.Attachments[publisher].Ports = ports
 	}
 	return rec, nil
+}
+
+// findPrograms makes sure that all programs are there before the first of them changes anything.
+func (s *session) findPrograms(rec *ledger.Record, configs *conflist.Set) error {
+	for _, a := range rec.Attachments {
+		n, err := configs.Get(a.Network)
+		if err != nil {
+			return err
+		}
+		for _, p := range n.List.Plugins {
+			for _, typ := range []string{p.Network.Type, p.Network.IPAM.Type} {
+				if typ == "" { // no IPAM
+					continue
+				}
+				if _, err := s.exec.FindInPath(typ, s.Programs); err != nil {
+					return fmt.Errorf("network %q: %w", a.Network, err)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // expand replaces "all" by every configuration that there is.

@@ -37,17 +37,17 @@ func (s *session) teardown(ctx context.Context) error {
 		if err := s.release(rec); err != nil {
 			return err
 		}
-		if err := s.led.Remove(rec.Pod); err != nil {
+		if err := s.tidy(rec.Pod); err != nil {
 			return err
 		}
-		return s.tidy()
+		return s.led.Remove(rec.Pod) // last, so that a kill before it lets the next call come here again
 	})
 }
 
-// tidy leaves nothing on the host when no pod is left. The caller holds the lock.
-func (s *session) tidy() error {
+// tidy leaves nothing on the host when there is no pod but the one that is going. The caller holds the lock.
+func (s *session) tidy(going string) error {
 	pods, err := s.led.Pods()
-	if err != nil || len(pods) > 0 {
+	if err != nil || slices.ContainsFunc(pods, func(p string) bool { return p != going }) {
 		return err
 	}
 	s.led.RemoveEmpty()

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -99,12 +101,15 @@ func (e *Exec) ExecPlugin(ctx context.Context, path string, stdin []byte, enviro
 	if typ, ok := strings.CutPrefix(path, builtinPrefix); ok {
 		return e.builtin(ctx, typ, stdin, environ)
 	}
+	runtime.LockOSThread() // Pdeathsig means the thread
+	defer runtime.UnlockOSThread()
 	stdout, stderr := &bounded{max: maxOutput}, &bounded{max: 64 << 10}
 	for try := 0; ; try++ {
 		c := exec.CommandContext(ctx, path)
 		c.Env, c.Dir = environment(environ), "/"
 		c.Stdin, c.Stdout, c.Stderr = bytes.NewReader(stdin), stdout, stderr
-		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		// A program must not go on changing the host when this process was killed and a teardown is on its way.
+		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 		c.Cancel = func() error { return unix.Kill(-c.Process.Pid, unix.SIGKILL) } // with its children: iptables and the like
 		c.WaitDelay = time.Second
 		err := c.Run()
@@ -115,16 +120,16 @@ func (e *Exec) ExecPlugin(ctx context.Context, path string, stdin []byte, enviro
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("run %s: %w", path, context.Cause(ctx))
 		}
-		if stdout.over {
-			return nil, fmt.Errorf("run %s: it printed more than %d bytes", path, maxOutput)
+		if stdout.over || stderr.over {
+			return nil, fmt.Errorf("run %s: it printed more than anybody reads", path)
 		}
 		if err != nil {
-			return nil, failure(path, err, stdout.Bytes(), stderr.Bytes())
+			return nil, failure(path, err, stdout.buf.Bytes(), stderr.buf.Bytes())
 		}
-		if s := strings.TrimSpace(stderr.String()); s != "" {
+		if s := strings.TrimSpace(stderr.buf.String()); s != "" {
 			slog.WarnContext(ctx, "a CNI plugin had something to say", "plugin", path, "text", s)
 		}
-		return stdout.Bytes(), nil
+		return stdout.buf.Bytes(), nil
 	}
 }
 
@@ -186,18 +191,19 @@ func failure(path string, err error, stdout, stderr []byte) error {
 	return fmt.Errorf("run %s: %w: %q", path, err, said)
 }
 
-// bounded keeps the first max bytes and notes that there were more.
+// bounded keeps the first max bytes; more is an error, at which the program's pipe is closed. The buffer is not
+// embedded: its ReadFrom would go past the bound.
 type bounded struct {
-	bytes.Buffer
+	buf  bytes.Buffer
 	max  int
 	over bool
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if room := b.max - b.Len(); len(p) > room {
+	if room := b.max - b.buf.Len(); len(p) > room {
 		b.over = true
-		b.Buffer.Write(p[:room])
-		return len(p), nil
+		b.buf.Write(p[:room])
+		return room, io.ErrShortWrite
 	}
-	return b.Buffer.Write(p)
+	return b.buf.Write(p)
 }
