@@ -110,7 +110,9 @@ reproducible:
 generate:
 	cd proto && protoc -I . --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative $$(find rkt -name '*.proto' | sort)
 
+# guest-test is the end-to-end suite, and the units, under systemd and cgroup v2 in an emulated machine.
 guest-test: build
+	RKT_TEST_BUILD_FIXTURES=$(CURDIR)/$(DIST)/fixtures go test -count=1 ./tests/e2e
 	tests/guest/run tests/guest/suite.sh
 
 clean:

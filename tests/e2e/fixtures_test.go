@@ -49,6 +49,9 @@ for arch in amd64 arm64 s390x; do
   $b manifest add multi built-$arch >/dev/null
 done
 $b manifest push -q --all multi oci:$out-multi:multi >/dev/null
+# Other compressions through directories: skopeo reuses a blob that it knows a registry to have in another one.
+skopeo copy -q --dest-decompress oci:$out:latest dir:$out-plain
+skopeo copy -q --dest-compress --dest-compress-format zstd dir:$out-plain dir:$out-zstd
 `
 
 const pushScript = `
@@ -56,39 +59,42 @@ set -eu
 out=$1 reg=$2
 s="skopeo copy -q --dest-tls-verify=false"
 for t in latest entry user nocmd; do $s oci:$out:$t docker://$reg/busybox:$t; done
-# Through directories, since skopeo reuses a blob that it knows the registry to have in another compression.
-$s --dest-decompress oci:$out:latest dir:$out-plain
-$s --dest-compress --dest-compress-format zstd dir:$out-plain dir:$out-zstd
 $s --preserve-digests dir:$out-plain docker://$reg/busybox:plain
 $s --preserve-digests dir:$out-zstd docker://$reg/busybox:zstd
 $s --all oci:$out-multi:multi docker://$reg/busybox:multi
 `
 
-// makeFixtures builds the images, or takes the layouts of RKT_TEST_FIXTURES, which another machine built (the
-// guest of tests/guest has no builder).
+// makeFixtures builds the images and test programs, or takes them from RKT_TEST_FIXTURES, where buildFixtures put
+// them on another machine (the guest of tests/guest has neither a builder nor Go), and fills the registry.
 func makeFixtures() error {
-	if dir := os.Getenv("RKT_TEST_FIXTURES"); dir != "" {
-		shared.layout, shared.programs = filepath.Join(dir, "layout"), filepath.Join(dir, "programs")
-	} else {
-		if err := buildPrograms(); err != nil {
+	dir := os.Getenv("RKT_TEST_FIXTURES")
+	if dir == "" {
+		dir = filepath.Join(shared.work, "fixtures")
+		if err := buildFixtures(dir); err != nil {
 			return err
-		}
-		shared.layout = filepath.Join(shared.work, "layout")
-		arch := strings.TrimSpace(mustTool("go", "env", "GOARCH"))
-		build := filepath.Join(shared.work, "build")
-		if err := os.MkdirAll(build, 0o755); err != nil {
-			return err
-		}
-		defer os.RemoveAll(build)
-		os.Setenv("ARCH", arch)
-		if _, err := tool("sh", "-c", buildScript, "build", build, shared.layout); err != nil {
-			return fmt.Errorf("build images: %w", err)
 		}
 	}
+	shared.layout, shared.programs = filepath.Join(dir, "layout"), filepath.Join(dir, "programs")
 	if _, err := tool("sh", "-c", pushScript, "push", shared.layout, shared.registry); err != nil {
 		return fmt.Errorf("push images: %w", err)
 	}
 	return nil
+}
+
+func buildFixtures(dir string) error {
+	if err := os.MkdirAll(filepath.Join(dir, "programs"), 0o755); err != nil {
+		return err
+	}
+	build, err := os.MkdirTemp("/var/tmp", "rkt-fixtures-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(build)
+	os.Setenv("ARCH", strings.TrimSpace(mustTool("go", "env", "GOARCH")))
+	if _, err := tool("sh", "-c", buildScript, "build", build, filepath.Join(dir, "layout")); err != nil {
+		return fmt.Errorf("build images: %w", err)
+	}
+	return buildPrograms(filepath.Join(dir, "programs"))
 }
 
 func mustTool(name string, args ...string) string {
@@ -100,14 +106,13 @@ func mustTool(name string, args ...string) string {
 }
 
 // buildPrograms compiles the plugins that only tests have, and the sdk's examples, as a vendor would.
-func buildPrograms() error {
-	shared.programs = filepath.Join(shared.work, "programs")
+func buildPrograms(programs string) error {
 	for _, p := range []struct{ dir, name, pkg string }{
 		{"", "badplugin", "./tests/badplugin"},
 		{"stage1-chroot", "rkt-stage1-chroot", "./sdk/example/stage1-chroot"},
 		{"fetcher-file", "rkt-fetcher-file", "./sdk/example/fetcher-file"},
 	} {
-		dir := filepath.Join(shared.programs, p.dir)
+		dir := filepath.Join(programs, p.dir)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}

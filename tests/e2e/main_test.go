@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,6 +34,13 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (int, error) {
+	if dir := os.Getenv("RKT_TEST_BUILD_FIXTURES"); dir != "" {
+		dir, err := filepath.Abs(dir)
+		if err != nil {
+			return 0, err
+		}
+		return 0, errors.Join(os.RemoveAll(dir), buildFixtures(dir))
+	}
 	dist := os.Getenv("RKT_DIST")
 	if dist == "" {
 		dist = "../../dist"

@@ -1,9 +1,7 @@
 #!/bin/bash
 # What `make guest-test` runs inside the guest: the tests that need systemd or cgroup v2, then the end-to-end
 # suite. The packages of the next line are compiled on the host beforehand.
-#guest:tests ./core/cgroup ./plugins/stage1-linux/internal/limits ./plugins/stage1-linux/internal/seccomp
-#
-# Hook for the end-to-end suite: add ./tests/e2e to the line above and to the list below; $RKT_DIST is set.
+#guest:tests ./tests/e2e ./core/cgroup ./plugins/stage1-linux/internal/limits ./plugins/stage1-linux/internal/seccomp
 set -u
 bad=0
 step() { # step NAME COMMAND...
@@ -31,4 +29,10 @@ fi
 step core/cgroup unit_test core/cgroup -test.v
 step limits unit_test plugins/stage1-linux/internal/limits -test.v
 step seccomp unit_test plugins/stage1-linux/internal/seccomp -test.v
+
+# The guest has neither an image builder nor Go: make guest-test has put the fixtures into dist.
+cp -r "$GUEST_SRC/dist/fixtures" /opt/fixtures
+export RKT_TEST_FIXTURES=/opt/fixtures RKT_CRASH_ROUNDS=${RKT_CRASH_ROUNDS:-5}
+step systemd bash "$GUEST_SRC/tests/guest/systemd.sh"
+step e2e unit_test tests/e2e -test.v -test.timeout 40m
 exit $bad
