@@ -46,7 +46,7 @@ func demo(rkt string) error {
 	defer reg.Close()
 	d := &shell{rkt: rkt, env: append(os.Environ(), "RKT_DIR="+filepath.Join(dir, "data"))}
 	image := "docker://" + reg.Addr() + "/hello"
-	defer d.run("gc", "--grace-period=0s")
+	defer d.cleanUp()
 
 	d.show("fetch", "--insecure-options=http", image)
 	d.show("run", image, "--", "A pod is a plain process.")
@@ -55,7 +55,7 @@ func demo(rkt string) error {
 	d.show("list")
 	d.show("image", "list")
 	d.showHost("curl", "-s", "http://127.0.0.1:18080/")
-	d.show("enter", id, "/bin/ip", "-brief", "address")
+	d.show("enter", id, "/bin/ip", "address", "show", "eth0")
 	d.show("stop", id)
 	d.show("status", id)
 	d.show("gc", "--grace-period=0s")
@@ -119,11 +119,20 @@ func (s *shell) exec(name string, args []string) string {
 	return string(out)
 }
 
-// run is show for cleaning up: quietly, and after an error too.
-func (s *shell) run(args ...string) {
-	cmd := exec.Command(s.rkt, args...)
-	cmd.Env = s.env
-	cmd.Run()
+// cleanUp leaves nothing, also after an error in the middle: quietly, since it says nothing about rkt.
+func (s *shell) cleanUp() {
+	quiet := func(args ...string) string {
+		cmd := exec.Command(s.rkt, args...)
+		cmd.Env = s.env
+		out, _ := cmd.Output()
+		return string(out)
+	}
+	for _, line := range strings.Split(quiet("list", "--no-legend"), "\n") {
+		if f := strings.Fields(line); len(f) > 0 {
+			quiet("stop", "--force", f[0])
+		}
+	}
+	quiet("gc", "--grace-period=0s")
 }
 
 func quote(args []string) string {
