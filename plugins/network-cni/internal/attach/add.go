@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -191,7 +192,18 @@ func (s *session) addRules(ctx context.Context, a *ledger.Attachment) error {
 		if err := fw.Add(one); !errors.Is(err, firewall.ErrUnfit) {
 			return err // another plugin process was faster
 		}
-		return s.replaceRules(fw)
+		if err := s.replaceRules(fw); err != nil {
+			return err
+		}
+		// Once for the first pod is often enough.
+		others, err := hostnet.Foreign()
+		if err != nil {
+			return err
+		}
+		for _, f := range others {
+			slog.WarnContext(ctx, "another filter may cut pods off", "filter", f.What, "remedy", f.Cure)
+		}
+		return nil
 	})
 }
 

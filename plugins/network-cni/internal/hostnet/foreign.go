@@ -11,10 +11,12 @@ import (
 
 const nonblock = unix.O_NONBLOCK | unix.O_CLOEXEC
 
+// Filter is a filter of another program, and what to type so that it lets pods through.
+type Filter struct{ What, Cure string }
+
 // Foreign finds filters of other programs that drop forwarded packets by default: a packet must pass every base
-// chain, so our table cannot let pods through on its own. Each is described in one line with what to do.
-// Only nftables is seen, which includes iptables-nft; a policy of the old iptables modules is not.
-func Foreign() ([]string, error) {
+// chain, so our table cannot let pods through on its own. Only nftables is seen, which includes iptables-nft; a policy of the old iptables modules is not.
+func Foreign() ([]Filter, error) {
 	c, err := nftables.New()
 	if err != nil {
 		return nil, err
@@ -23,7 +25,7 @@ func Foreign() ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list nftables chains: %w", err)
 	}
-	var found []string
+	var found []Filter
 	for _, ch := range chains {
 		if ch.Hooknum == nil || *ch.Hooknum != *nftables.ChainHookForward || ch.Type != nftables.ChainTypeFilter {
 			continue
@@ -37,10 +39,12 @@ func Foreign() ([]string, error) {
 		if family == "" {
 			continue
 		}
-		found = append(found, fmt.Sprintf("table %s %s drops forwarded packets by default (chain %s); %s",
-			family, ch.Table.Name, ch.Name, cure(family, ch, chains)))
+		found = append(found, Filter{
+			What: fmt.Sprintf("table %s %s drops forwarded packets by default (chain %s)", family, ch.Table.Name, ch.Name),
+			Cure: cure(family, ch, chains),
+		})
 	}
-	slices.Sort(found)
+	slices.SortFunc(found, func(a, b Filter) int { return strings.Compare(a.What, b.What) })
 	return found, nil
 }
 
@@ -55,12 +59,12 @@ func cure(family string, ch *nftables.Chain, all []*nftables.Chain) string {
 		}) {
 			chain = "DOCKER-USER"
 		}
-		return fmt.Sprintf("type: %s -I %s -i rkt-+ -j ACCEPT; %s -I %s -o rkt-+ -j ACCEPT", tool, chain, tool, chain)
+		return fmt.Sprintf("%s -I %s -i rkt-+ -j ACCEPT; %s -I %s -o rkt-+ -j ACCEPT", tool, chain, tool, chain)
 	}
 	if strings.HasPrefix(ch.Table.Name, "firewalld") {
-		return "type: firewall-cmd --permanent --zone=trusted --add-interface=rkt-+ && firewall-cmd --reload"
+		return "firewall-cmd --permanent --zone=trusted --add-interface=rkt-+ && firewall-cmd --reload"
 	}
-	return fmt.Sprintf(`type: nft insert rule %s %s %s iifname "rkt-*" accept; nft insert rule %s %s %s oifname "rkt-*" accept`,
+	return fmt.Sprintf(`nft insert rule %s %s %s iifname "rkt-*" accept; nft insert rule %s %s %s oifname "rkt-*" accept`,
 		family, ch.Table.Name, ch.Name, family, ch.Table.Name, ch.Name)
 }
 

@@ -87,14 +87,15 @@ func parseDiag(b []byte) (Listener, bool) {
 	default:
 		return l, false
 	}
-	attrs, err := nl.ParseRouteAttr(b[diagMsgLen:])
-	if err != nil {
-		return l, true
-	}
-	for _, a := range attrs {
-		if a.Attr.Type == diagSKV6 && len(a.Value) > 0 {
-			l.V6Only = a.Value[0] != 0
+	for rest := b[diagMsgLen:]; len(rest) >= unix.SizeofRtAttr; {
+		n, typ := int(binary.NativeEndian.Uint16(rest)), binary.NativeEndian.Uint16(rest[2:])
+		if n < unix.SizeofRtAttr || n > len(rest) {
+			break
 		}
+		if typ == diagSKV6 && n > unix.SizeofRtAttr {
+			l.V6Only = rest[unix.SizeofRtAttr] != 0
+		}
+		rest = rest[min((n+3)&^3, len(rest)):]
 	}
 	return l, true
 }
