@@ -39,7 +39,9 @@ func TestLaunchAndClose(t *testing.T) {
 	for _, k := range []Kind{KindFetcher, KindConverter, KindVerifier, KindNetwork, KindStage1} {
 		t.Run(k.String(), func(t *testing.T) {
 			dir := place(t)
-			p := start(t, install(t, dir, "good"), options(dir, k))
+			o := options(dir, k)
+			o.CloseTimeout = 10 * time.Second // with -race a process takes a second to exit
+			p := start(t, install(t, dir, "good"), o)
 			f := ask(t, p, "")
 			if f.PID != p.run.child.pid && !(f.PID == 1 && p.namespaced()) {
 				t.Errorf("pid %d, want %d", f.PID, p.run.child.pid)

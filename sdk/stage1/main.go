@@ -1,6 +1,7 @@
 package stage1
 
 import (
+	"os"
 	"strings"
 
 	"github.com/rkt/rkt/v2/proto/launch"
@@ -11,7 +12,9 @@ import (
 
 // Main is the plugin's main function. It does not return.
 func Main(info Info, impl Stage1) {
-	asSupervisor(info, impl)
+	if len(os.Args) > 1 && os.Args[1] == superviseArg {
+		os.Exit(superviseMain(info, impl)) // before anything of a plugin: the pod pays for what runs here
+	}
 	serve.Main(serve.Plugin{
 		Manifest: Manifest(info, impl),
 		Impl:     impl,

@@ -3,6 +3,7 @@ package stage1
 import (
 	"bytes"
 	"context"
+	"debug/elf"
 	"encoding/json"
 	"errors"
 	"io"
@@ -84,6 +85,12 @@ func startPod(t *testing.T, apps ...poddir.App) *pod {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
+	}
+	if f, err := elf.Open("/proc/self/exe"); err == nil {
+		defer f.Close()
+		if libs, _ := f.ImportedLibraries(); len(libs) > 0 {
+			t.Skip("the test binary is the app, and is not static (CGO_ENABLED=0)")
+		}
 	}
 	base := t.TempDir()
 	layer := filepath.Join(base, "layer:1,a") // characters that overlayfs's options know

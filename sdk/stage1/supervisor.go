@@ -24,18 +24,14 @@ type Supervisor interface {
 	Command(p *supervise.Pod, app *poddir.App, root string) (*exec.Cmd, error)
 }
 
-// asSupervisor runs the pod when this process is its supervisor, and does not return then. It comes before
-// anything of a plugin.
-func asSupervisor(info Info, impl any) {
-	if len(os.Args) < 2 || os.Args[1] != superviseArg {
-		return
-	}
+// superviseMain runs the pod of this process and returns its exit status, unless `rkt finish` takes over.
+func superviseMain(info Info, impl any) int {
 	switch f := impl.(type) {
 	case supervise.Flavor:
-		os.Exit(supervise.Run(f))
+		return supervise.Run(f)
 	case Supervisor:
-		os.Exit(supervise.Run(newProcesses(f)))
+		return supervise.Run(newProcesses(f))
 	}
 	fmt.Fprintf(os.Stderr, "%s: this plugin's supervisor is another program\n", info.Name)
-	os.Exit(supervise.ExitCannotStart)
+	return supervise.ExitCannotStart
 }

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -35,7 +36,7 @@ func serve(p Plugin, stdin, stdout, stderr *os.File) int {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	s := &server{ctx: ctx, log: log, idle: make(chan struct{})}
+	s := &server{ctx: ctx, log: log, idle: make(chan struct{}), stuck: make(chan struct{})}
 	s.grpc = grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.UnaryInterceptor(s.unary), grpc.StreamInterceptor(s.stream))
@@ -57,7 +58,14 @@ func serve(p Plugin, stdin, stdout, stderr *os.File) int {
 	}
 	// Nothing may follow the handshake on stdout; a stray print of the plugin's belongs to the log.
 	os.Stdout = stderr
-	if err := s.grpc.Serve(l); err != nil { // removes the socket
+	served := make(chan error, 1)
+	go func() { served <- s.grpc.Serve(l) }() // removes the socket at its end
+	select {
+	case err = <-served:
+	case <-s.stuck:
+		err = errors.New("a call did not end when it was cancelled")
+	}
+	if err != nil && !errors.Is(err, grpc.ErrServerStopped) { // which says: told to end before it began
 		log.Error("serve", "error", err)
 		return exitSoftware
 	}
@@ -74,6 +82,7 @@ type server struct {
 	calls  int
 	ending bool
 	idle   chan struct{} // closed when ending and the last call has left
+	stuck  chan struct{} // closed when that does not happen in time
 }
 
 // leave counts a call out. enter, in intercept.go, counts it in.
@@ -100,7 +109,6 @@ func (s *server) watch(stdin io.Reader, cancel context.CancelFunc) {
 	case <-s.idle:
 		s.grpc.Stop()
 	case <-time.After(lastWords):
-		s.log.Warn("a call did not end when it was cancelled")
-		os.Exit(exitSoftware) // Stop waits for the handlers, so Serve would not return
+		close(s.stuck) // Stop waits for the handlers, so Serve would not return
 	}
 }

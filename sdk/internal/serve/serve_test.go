@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,9 +91,27 @@ func (fake) Resolve(ctx context.Context, req fetcher.ResolveRequest) (fetcher.Re
 type process struct {
 	cmd      *exec.Cmd
 	lifeline io.Closer
-	stderr   *bytes.Buffer
+	stderr   *output
 	socket   string
 	conn     *grpc.ClientConn
+}
+
+// output is what a process has written so far.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
 }
 
 func startFake(t *testing.T) *process {
@@ -102,7 +121,7 @@ func startFake(t *testing.T) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := &process{cmd: exec.Command("/proc/self/exe"), stderr: new(bytes.Buffer)}
+	p := &process{cmd: exec.Command("/proc/self/exe"), stderr: new(output)}
 	p.cmd.Args = []string{"rkt-fetcher-fake"}
 	p.cmd.Env = []string{"FAKE=1", launch.CookieKey + "=" + launch.CookieValue, "PLUGIN_PROTOCOL_VERSIONS=1", "PLUGIN_UNIX_SOCKET_DIR=" + dir}
 	p.cmd.Stderr = p.stderr
@@ -250,8 +269,10 @@ func TestLifeline(t *testing.T) {
 					_, err := c.Resolve(context.Background(), &fetcherv1.ResolveRequest{Reference: ref})
 					called <- err
 				}()
-				if _, err := c.Resolve(t.Context(), &fetcherv1.ResolveRequest{}); err != nil { // it serves
-					t.Fatal(err)
+				for t0 := time.Now(); !strings.Contains(p.stderr.String(), "waiting"); time.Sleep(time.Millisecond) {
+					if time.Since(t0) > 10*time.Second {
+						t.Fatal("the call never arrived")
+					}
 				}
 			}
 			t0 := time.Now()
