@@ -174,16 +174,16 @@ type batch struct {
 	meta  map[string]*layerMeta // diffID -> of a new or a stored layer
 }
 
-// unpackAll unpacks what the store does not have yet, each layer once.
+// unpackAll unpacks what the store does not have yet, each layer once. It first looks at all layers and then
+// starts, so that it never returns while a layer is still being written.
 func (b *batch) unpackAll(ctx context.Context, blobs []ocispec.Descriptor, diffIDs []digest.Digest) error {
 	b.ready, b.meta = map[string]*workDir{}, map[string]*layerMeta{}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallelLayers)
 	known, err := b.s.layerBlobs()
 	if err != nil {
 		return err
 	}
 	asked := map[string]bool{}
+	var todo []int
 	for i, d := range diffIDs {
 		diffID, blob := string(d), blobs[i]
 		if is, ok := known[string(blob.Digest)]; ok && is != diffID {
@@ -193,24 +193,27 @@ func (b *batch) unpackAll(ctx context.Context, blobs []ocispec.Descriptor, diffI
 			continue
 		}
 		asked[diffID] = true
-		if b.s.checkLayer(diffID) == nil {
-			// Known by its diffID. A blob that has not been seen to be this layer is only digested, and not noted
-			// as being it: the config that says so may lie.
-			m, err := b.s.readLayer(diffID)
-			if err != nil {
-				return err
-			}
-			b.meta[diffID] = m
-			if known[string(blob.Digest)] == "" {
-				if err := b.checkBlob(ctx, blob); err != nil {
-					return fmt.Errorf("layer %d: %w", i, err)
-				}
-			}
+		if b.s.checkLayer(diffID) != nil {
+			todo = append(todo, i)
 			continue
 		}
+		// Known by its diffID. A blob that has not been seen to be this layer is only digested, and not noted as
+		// being it: the config that says so may lie.
+		if b.meta[diffID], err = b.s.readLayer(diffID); err != nil {
+			return err
+		}
+		if known[string(blob.Digest)] == "" {
+			if err := b.checkBlob(ctx, blob); err != nil {
+				return fmt.Errorf("layer %d: %w", i, err)
+			}
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelLayers)
+	for _, i := range todo {
 		g.Go(func() error {
-			if err := b.unpack(ctx, blob, diffID); err != nil {
-				return fmt.Errorf("layer %d (%s): %w", i, blob.Digest, err)
+			if err := b.unpack(ctx, blobs[i], string(diffIDs[i])); err != nil {
+				return fmt.Errorf("layer %d (%s): %w", i, blobs[i].Digest, err)
 			}
 			return nil
 		})

@@ -22,11 +22,11 @@ const (
 	damagedFile = "damaged" // made by Verify: not to be used, and unpacked again by the next ingest
 )
 
-// layerMeta is layer.json. Only Blobs changes after the layer has its name.
+// layerMeta is layer.json. It does not change after the layer has its name.
 type layerMeta struct {
 	Schema     int       `json:"schema"`
 	DiffID     string    `json:"diffID"`
-	Blobs      []string  `json:"blobs"`   // digests of compressed forms that were seen to be this layer
+	Blobs      []string  `json:"blobs"`   // digests of compressed forms that were seen to be this layer: one, so far
 	Size       int64     `json:"size"`    // content of its files
 	Entries    int64     `json:"entries"` // of the archive
 	Journal    string    `json:"journal"` // digest of the journal, what Verify compares with
@@ -75,16 +75,6 @@ func writeLayer(dir string, m *layerMeta) error {
 		return err
 	}
 	return atomicfile.Write(filepath.Join(dir, layerFile), append(b, '\n'), 0o640)
-}
-
-// addLayerBlob notes another compressed form of a stored layer. The caller is in change.
-func (s *Store) addLayerBlob(diffID, blob string) error {
-	m, err := s.readLayer(diffID)
-	if err != nil || slices.Contains(m.Blobs, blob) {
-		return err
-	}
-	m.Blobs = append(m.Blobs, blob)
-	return writeLayer(s.layerDir(diffID), m)
 }
 
 // diffIDs lists the directories of layers, usable or not.
