@@ -144,7 +144,12 @@ func (e *Engine) download(ctx context.Context, st *store.Store, staging *store.S
 	for _, c := range creds {
 		access.Credentials = append(access.Credentials, &fetcherv1.Credential{Host: c.Host, Username: c.Username, Password: c.Password, Token: c.Token})
 	}
-	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindFetcher, Writable: []string{staging.LayoutDir()}})
+	fds, err := openLocal(ref, spec.Signature)
+	defer closeAll(fds)
+	if err != nil {
+		return nil, err
+	}
+	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindFetcher, Writable: []string{staging.LayoutDir()}, FDs: fds})
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,10 @@ const (
 const (
 	FDLock  = "lock"  // the pod directory, with the exclusive flock: holding it open is what "running" means
 	FDNetns = "netns" // the pod's network namespace
+	// FDSource is the file or directory that a local image reference names, FDSignature the file of --signature. A
+	// fetcher runs unprivileged and may be unable to open what its caller can, so core opens it.
+	FDSource    = "source"
+	FDSignature = "signature"
 )
 
 // FDs maps the name of a donated descriptor to its number.

@@ -2,6 +2,7 @@ package fetcher
 
 import (
 	"context"
+	"os"
 
 	"github.com/rkt/rkt/v2/sdk/ocilayout"
 	"github.com/rkt/rkt/v2/sdk/plugin"
@@ -55,8 +56,9 @@ type Access struct {
 	AllowHTTP     bool // --insecure-options=http
 	InsecureTLS   bool // --insecure-options=tls
 	Credentials   []Credential
-	SignatureFile string // a detached signature given by the user
-	WantSignature bool   // a detached signature must be delivered beside the image, if the format has such
+	SignatureFile string   // a detached signature given by the user
+	Signature     *os.File // that file, opened by the caller; nil when core is too old to donate it
+	WantSignature bool     // a detached signature must be delivered beside the image, if the format has such
 }
 
 // Credential is for one host and must never be sent to another one, nor over plain http.
@@ -82,8 +84,12 @@ type Request struct {
 	Reference string // with its scheme: "docker://127.0.0.1:5000/x:tag"
 	Platform  Platform
 	Access    Access
-	LayoutDir string          // absolute; exists, empty or a former attempt's
-	Present   map[string]bool // digests that need not be delivered
+	LayoutDir string // absolute; exists, empty or a former attempt's
+	// Source is the file or directory that a local reference names, opened by the caller, who may read what this
+	// process may not. Nil when the reference is not local, and in Resolve. A file is read through it, a directory
+	// opened as /proc/self/fd/N. It belongs to the process: do not close it.
+	Source  *os.File
+	Present map[string]bool // digests that need not be delivered
 }
 
 // Result is what was fetched.

@@ -3,6 +3,7 @@ package fetcher
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/rkt/rkt/v2/proto/launch"
 	"github.com/rkt/rkt/v2/proto/manifest"
@@ -16,7 +17,11 @@ func Main(info Info, impl Fetcher) {
 	serve.Main(serve.Plugin{
 		Manifest: Manifest(info, impl),
 		Impl:     impl,
-		Register: func(r serve.Registrar, _ launch.FDs) { fetcherv1.RegisterFetcherServiceServer(r, &server{impl: impl}) },
+		Register: func(r serve.Registrar, fds launch.FDs) {
+			fetcherv1.RegisterFetcherServiceServer(r, &server{
+				impl: impl, source: donated(fds, launch.FDSource), signature: donated(fds, launch.FDSignature),
+			})
+		},
 	})
 }
 
@@ -45,6 +50,16 @@ func Manifest(info Info, impl Fetcher) manifest.Manifest {
 type server struct {
 	fetcherv1.UnimplementedFetcherServiceServer
 	impl Fetcher
+
+	source, signature *os.File // nil when not donated
+}
+
+func donated(fds launch.FDs, name string) *os.File {
+	fd, ok := fds[name]
+	if !ok {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), name)
 }
 
 func (s *server) Fetch(req *fetcherv1.FetchRequest, stream fetcherv1.FetcherService_FetchServer) error {
@@ -57,10 +72,12 @@ func (s *server) Fetch(req *fetcherv1.FetchRequest, stream fetcherv1.FetcherServ
 			Phase: st.Phase, Item: st.Item, Done: st.Done, Total: st.Total,
 		}}})
 	})
-	res, err := s.impl.Fetch(stream.Context(), Request{
+	r := Request{
 		Reference: req.GetReference(), Platform: platform(req.GetPlatform()), Access: access(req.GetAccess()),
-		LayoutDir: req.GetLayoutDir(), Present: present,
-	}, progress)
+		LayoutDir: req.GetLayoutDir(), Source: s.source, Present: present,
+	}
+	r.Access.Signature = s.signature
+	res, err := s.impl.Fetch(stream.Context(), r, progress)
 	if err != nil {
 		return err
 	}

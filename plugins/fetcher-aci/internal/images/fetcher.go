@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -121,7 +122,13 @@ func (j *job) blob(ctx context.Context, mediaType string, b []byte) (fetcher.Des
 
 // givenSignature is the file of --signature, if there is one.
 func (j *job) givenSignature(ctx context.Context) ([]fetcher.Descriptor, error) {
-	b, err := readFile(j.req.Access.SignatureFile, maxSignature)
+	var b []byte
+	var err error
+	if f := j.req.Access.Signature; f != nil {
+		b, err = io.ReadAll(io.LimitReader(f, maxSignature))
+	} else {
+		b, err = readFile(j.req.Access.SignatureFile, maxSignature)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read signature: %w", err)
 	}

@@ -20,11 +20,14 @@ func (j *job) file(ctx context.Context, path string) (fetcher.Result, error) {
 	if !filepath.IsAbs(path) {
 		return fetcher.Result{}, fetcher.ReferenceInvalid("%s: the path is not absolute, and a fetcher does not know where you are", j.req.Reference)
 	}
-	f, err := openRegular(path)
-	if err != nil {
-		return fetcher.Result{}, err
+	f := j.req.Source // opened by the caller, who may read what this user may not
+	if f == nil {
+		var err error
+		if f, err = openRegular(path); err != nil {
+			return fetcher.Result{}, err
+		}
+		defer f.Close()
 	}
-	defer f.Close()
 	// The signature first: without one there is no use in copying gigabytes.
 	sigs, err := j.fileSignature(ctx, path)
 	if err != nil {

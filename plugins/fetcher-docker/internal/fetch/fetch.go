@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -48,6 +49,7 @@ type target struct {
 	reference string
 	platform  image.Platform
 	access    fetcher.Access
+	source    *os.File // a local reference's file or directory, when donated
 }
 
 // source is an image found by its name: its manifest is at hand, its blobs can be delivered.
@@ -73,7 +75,7 @@ func (f *Fetcher) open(ctx context.Context, t target) (source, error) {
 
 // Resolve says what the reference means now.
 func (f *Fetcher) Resolve(ctx context.Context, req fetcher.ResolveRequest) (fetcher.Resolution, error) {
-	src, err := f.open(ctx, target{req.Reference, image.Platform(req.Platform), req.Access})
+	src, err := f.open(ctx, target{req.Reference, image.Platform(req.Platform), req.Access, nil})
 	if err != nil {
 		return fetcher.Resolution{}, explain(err)
 	}
@@ -102,7 +104,7 @@ func (f *Fetcher) fetch(ctx context.Context, req fetcher.Request, p *fetcher.Pro
 	}
 	defer l.Close()
 	platform := image.Platform(req.Platform)
-	src, err := f.open(ctx, target{req.Reference, platform, req.Access})
+	src, err := f.open(ctx, target{req.Reference, platform, req.Access, req.Source})
 	if err != nil {
 		return fetcher.Result{}, err
 	}

@@ -28,7 +28,7 @@ func openLocal(ctx context.Context, t target) (source, error) {
 	case schemeDockerArchive:
 		open = local.OpenDockerArchive
 	}
-	img, err := open(ctx, ref.Path, ref.Tag, t.platform)
+	img, err := open(ctx, ref.Path, t.source, ref.Tag, t.platform)
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,8 @@ import (
 )
 
 // OpenLayoutArchive opens an image of an OCI layout in a tar archive.
-func OpenLayoutArchive(ctx context.Context, path, tag string, want image.Platform) (*Image, error) {
-	a, err := openTar(ctx, path)
+func OpenLayoutArchive(ctx context.Context, path string, source *os.File, tag string, want image.Platform) (*Image, error) {
+	a, err := openTar(ctx, path, source)
 	if err != nil {
 		return nil, err
 	}
@@ -25,8 +25,8 @@ type archive struct {
 	tar *tarfile.Archive
 }
 
-func openTar(ctx context.Context, path string) (*archive, error) {
-	f, err := openArchive(path)
+func openTar(ctx context.Context, path string, source *os.File) (*archive, error) {
+	f, err := openArchive(path, source)
 	if err != nil {
 		return nil, err
 	}

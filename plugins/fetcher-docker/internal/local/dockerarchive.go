@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -37,8 +38,8 @@ type saved struct {
 
 // OpenDockerArchive opens an image of a `docker save` archive. An OCI manifest is made for it: the config stays as
 // it is, and so do the layers, whose digests are the config's diffIDs when they are plain tars.
-func OpenDockerArchive(ctx context.Context, file, tag string, want image.Platform) (_ *Image, err error) {
-	a, err := openTar(ctx, file)
+func OpenDockerArchive(ctx context.Context, file string, source *os.File, tag string, want image.Platform) (_ *Image, err error) {
+	a, err := openTar(ctx, file, source)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -75,10 +76,15 @@ func (i *Image) Deliver(ctx context.Context, want []ocilayout.Descriptor, l *oci
 func blobPath(digest string) string { return "blobs/" + strings.Replace(digest, ":", "/", 1) }
 
 // OpenLayout opens an image of an OCI layout directory. tag may be empty when there is only one.
-func OpenLayout(ctx context.Context, path, tag string, want image.Platform) (*Image, error) {
-	root, err := os.OpenRoot(path)
+// source is the directory as the caller opened it, or nil.
+func OpenLayout(ctx context.Context, path string, source *os.File, tag string, want image.Platform) (*Image, error) {
+	at := path
+	if source != nil {
+		at = fmt.Sprintf("/proc/self/fd/%d", source.Fd())
+	}
+	root, err := os.OpenRoot(at)
 	if err != nil {
-		if fi, serr := os.Stat(path); serr == nil && !fi.IsDir() {
+		if fi, serr := os.Stat(at); serr == nil && !fi.IsDir() {
 			return nil, plugin.Errorf(reason.ImageNotFound, "open %s: it is no directory; an archive is named oci-archive:%s or docker-archive:%s", path, path, path)
 		}
 		return nil, unreadable(path, err)

@@ -2,19 +2,25 @@ package local
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/rkt/rkt/v2/proto/reason"
 	"github.com/rkt/rkt/v2/sdk/plugin"
 )
 
 // openArchive opens a regular file. A pipe would block and cannot be read twice.
-func openArchive(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+func openArchive(path string, source *os.File) (*os.File, error) {
+	f, err := duplicate(source)
+	if source == nil {
+		f, err = os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	}
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
@@ -62,4 +68,21 @@ func closedPart(path string) string {
 		at = next
 	}
 	return path
+}
+
+// duplicate gives the donated descriptor a life of its own: what is opened here is closed here.
+func duplicate(source *os.File) (*os.File, error) {
+	if source == nil {
+		return nil, nil
+	}
+	fd, err := unix.FcntlInt(source.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return nil, &fs.PathError{Op: "duplicate", Path: source.Name(), Err: err}
+	}
+	f := os.NewFile(uintptr(fd), source.Name())
+	if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() {
+		_, err = f.Seek(0, io.SeekStart) // a file offset is shared by all duplicates
+		return f, err
+	}
+	return f, nil
 }
