@@ -144,6 +144,9 @@ func (e *Engine) download(ctx context.Context, st *store.Store, staging *store.S
 	for _, c := range creds {
 		access.Credentials = append(access.Credentials, &fetcherv1.Credential{Host: c.Host, Username: c.Username, Password: c.Password, Token: c.Token})
 	}
+	if err := reachable(staging.LayoutDir()); err != nil {
+		return nil, err
+	}
 	fds, err := openLocal(ref, spec.Signature)
 	defer closeAll(fds)
 	if err != nil {

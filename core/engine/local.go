@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -38,4 +39,22 @@ func closeAll(fds []plugin.FD) {
 	for _, f := range fds {
 		f.File.Close()
 	}
+}
+
+// reachable says which directory on the way to a fetcher's layout is closed to it: a data directory below root's
+// home would fail there, with an error that only strace explains.
+func reachable(dir string) error {
+	if os.Geteuid() != 0 {
+		return nil // the fetcher runs as the same user
+	}
+	for dir = filepath.Dir(dir); dir != "/"; dir = filepath.Dir(dir) {
+		st, err := os.Stat(dir)
+		if err != nil {
+			return fmt.Errorf("find data directory: %w", err)
+		}
+		if st.Mode()&0o001 == 0 {
+			return fmt.Errorf("fetch into the data directory: fetchers run as an unprivileged user, which cannot pass %s (mode %04o): choose another --dir, or chmod o+x %s", dir, st.Mode().Perm(), dir)
+		}
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ set -eu
 fail() { echo "FAIL: $*"; systemctl status --no-pager web.service || true; exit 1; }
 
 conf=$(mktemp -d /var/lib/rkt-units-XXXX)
+chmod 0755 $conf # fetchers run unprivileged and must reach their staging directory
 export RKT_DIR=$conf/data RKT_LOCAL_CONFIG=$conf/etc
 rkt fetch oci:/opt/fixtures/layout:latest
 image=$(rkt image list --no-legend --full | awk '{print $1}')
