@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -116,12 +115,14 @@ func (s *Set) add(b []byte, file string) error {
 	return nil
 }
 
-var nameRE = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
-
 // ValidName says whether a network can have this name; it becomes part of file names.
 func ValidName(s string) bool {
-	return len(s) <= 128 && nameRE.MatchString(s) && !strings.Contains(s, "..") &&
-		s != "host" && s != "none" && s != "all"
+	for i, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || i > 0 && strings.IndexByte("_.-", c) >= 0) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 128 && !strings.Contains(s, "..") && s != "host" && s != "none" && s != "all"
 }
 
 // Parse reads one configuration, a list or a single plugin's, which it wraps. The bytes of the result are the whole

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"regexp"
 	"strconv"
 )
 
@@ -67,11 +66,19 @@ func (p Port) String() string {
 	return s
 }
 
-var podRE = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9-]{0,63}$`)
+// validPod says whether s can be a file's name and a pod's.
+func validPod(s string) bool {
+	for i, c := range []byte(s) {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' && i > 0) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
 
 // Load reads the record of a pod. A pod without one gives nil and no error.
 func (d *Dir) Load(pod string) (*Record, error) {
-	if !podRE.MatchString(pod) {
+	if !validPod(pod) {
 		return nil, fmt.Errorf("read network record: %q is not a pod's name", pod)
 	}
 	b, err := d.root.ReadFile("pods/" + pod)
