@@ -10,7 +10,8 @@ PLUGINS  ?= fetcher-docker fetcher-aci verifier-openpgp network-cni stage1-linux
 MODULE   := github.com/rkt/rkt/v2
 LIB      := $(DIST)/lib/rkt/plugins
 # The same sources give the same bytes: no paths, no VCS stamp, no build id.
-GOBUILD  := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build -trimpath -buildvcs=false -ldflags="-s -w -buildid= -X main.version=$(VERSION)"
+STATIC  := -trimpath -buildvcs=false -tags=grpcnotrace -ldflags="-s -w -buildid= -X main.version=$(VERSION)"
+GOBUILD  := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build $(STATIC)
 # What network-cni drives besides its built-in types, from the CNI project's own module.
 CNI      := bridge firewall host-local ipvlan loopback macvlan portmap ptp static tuning
 CNI_PKG_bridge     := main/bridge
@@ -40,7 +41,7 @@ plugins: $(addprefix plugin-,$(PLUGINS))
 plugin-%:
 	mkdir -p $(LIB)/$*
 	$(GOBUILD) -o $(LIB)/$*/rkt-$* ./plugins/$*
-	CGO_ENABLED=0 go run -trimpath -buildvcs=false -ldflags="-s -w -buildid= -X main.version=$(VERSION)" ./plugins/$* manifest > $(LIB)/$*/plugin.json.tmp
+	CGO_ENABLED=0 go run $(STATIC) ./plugins/$* manifest > $(LIB)/$*/plugin.json.tmp
 	mv $(LIB)/$*/plugin.json.tmp $(LIB)/$*/plugin.json
 
 plugin-stage1-linux: stage1-linux-supervisor

@@ -10,16 +10,17 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/rkt/rkt/v2/core/engine"
 	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
 var (
-	envName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z_0-9.-]*$`) // appc types, EnvironmentVariable
-	volumeName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)   // appc types, AC Name
-	dnsName    = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	netName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`) // CNI spec, section 1
+	envName    = lazily(`^[A-Za-z_][A-Za-z_0-9.-]*$`) // appc types, EnvironmentVariable
+	volumeName = lazily(`^[a-z0-9]+(-[a-z0-9]+)*$`)   // appc types, AC Name
+	dnsName    = lazily(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	netName    = lazily(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`) // CNI spec, section 1
 )
 
 func parseEnv(s string) (string, error) {
@@ -264,3 +265,13 @@ func parseAddr(s string) (netip.Addr, error) {
 	}
 	return a, nil
 }
+
+// expression is compiled at its first use, not at every start of every command.
+type expression func() *regexp.Regexp
+
+func lazily(expr string) expression {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
+// MatchString is regexp.Regexp's.
+func (e expression) MatchString(s string) bool { return e().MatchString(s) }

@@ -4,13 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
+
 	"slices"
 	"strings"
 
 	"github.com/containerd/cgroups/v3"
 	"golang.org/x/sys/unix"
 
+	"github.com/rkt/rkt/v2/core/internal/pattern"
 	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
@@ -27,7 +28,7 @@ const (
 	unifiedDir = "/sys/fs/cgroup"
 )
 
-var uuidRE = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z-]{0,63}$`)
+var uuidRE = pattern.New(`^[0-9A-Za-z][0-9A-Za-z-]{0,63}$`)
 
 // Create makes the pod's cgroup. On cgroup v2 it may move this process: call it before anything is started
 // whose place matters, and once per process. A second call for the same pod, after a crash, finds what is

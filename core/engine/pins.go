@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,7 +22,7 @@ const (
 // in plugins.json. It returns the copy of the last one given.
 func (e *Engine) pinPlugins(p *pod.Pod, entries map[string]*plugin.Entry) (*plugin.Entry, error) {
 	rec := poddir.Plugins{Schema: poddir.Schema, Plugins: map[string]poddir.PinnedPlugin{}}
-	if err := poddir.ReadJSON(p.Path(), poddir.PluginsFile, &rec); err != nil && !os.IsNotExist(err) {
+	if err := poddir.ReadJSON(p.Path(), poddir.PluginsFile, &rec); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	var pinned *plugin.Entry

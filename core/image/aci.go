@@ -5,15 +5,17 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"regexp"
+
 	"slices"
 	"strings"
+
+	"github.com/rkt/rkt/v2/core/internal/pattern"
 )
 
 // appc's ACIdentifier, for names and label names (spec/types.md, schema 0.8).
 var (
-	acIdentifierRE = regexp.MustCompile(`^[a-z0-9]+(?:[-._~/][a-z0-9]+)*$`)
-	labelNameRE    = regexp.MustCompile(`^[a-z0-9]+(?:[-._~/][a-z0-9]+)*$`)
+	acIdentifierRE = pattern.New(`^[a-z0-9]+(?:[-._~/][a-z0-9]+)*$`)
+	labelNameRE    = pattern.New(`^[a-z0-9]+(?:[-._~/][a-z0-9]+)*$`)
 )
 
 // VersionLabel is the label that NAME:VERSION stands for.

@@ -2,12 +2,14 @@ package image
 
 import (
 	"path"
-	"regexp"
+
 	"strings"
+
+	"github.com/rkt/rkt/v2/core/internal/pattern"
 )
 
 // appc's ACName: what an app in a pod can be called.
-var acNameRE = regexp.MustCompile(`^[a-z0-9]+(?:-[a-z0-9]+)*$`)
+var acNameRE = pattern.New(`^[a-z0-9]+(?:-[a-z0-9]+)*$`)
 
 // maxAppName keeps an app's name usable as a file, cgroup and host name.
 const maxAppName = 63

@@ -3,13 +3,15 @@ package image
 import (
 	"errors"
 	"fmt"
-	"regexp"
+
 	"strings"
+
+	"github.com/rkt/rkt/v2/core/internal/pattern"
 )
 
 var (
-	fullIDRE = regexp.MustCompile(`^(?:sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128})$`)
-	hexRE    = regexp.MustCompile(`^[0-9a-f]+$`)
+	fullIDRE = pattern.New(`^(?:sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128})$`)
+	hexRE    = pattern.New(`^[0-9a-f]+$`)
 )
 
 // minIDPrefix is the least number of hex digits that name an image.

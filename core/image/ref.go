@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
+
 	"strings"
+
+	"github.com/rkt/rkt/v2/core/internal/pattern"
 )
 
 // The schemes that this package knows. Others pass through for vendors' fetchers.
@@ -37,7 +39,7 @@ type Ref struct {
 	Raw  string // as typed
 }
 
-var schemeRE = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
+var schemeRE = pattern.New(`^[a-z][a-z0-9+.-]*$`)
 
 // Parse reads an image name.
 func Parse(s string) (Ref, error) {

@@ -6,12 +6,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+
 	"slices"
 	"strings"
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
+
+	"github.com/rkt/rkt/v2/core/internal/pattern"
 )
 
 // Pods is the directory pods/ of a data directory.
@@ -69,7 +71,7 @@ func (p *Pods) embryo(id string) (*Pod, error) {
 }
 
 // uuidRE is what a directory must be called to count as a pod.
-var uuidRE = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+var uuidRE = pattern.New(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
 // in lists the UUIDs of a section.
 func (p *Pods) in(s Section) ([]string, error) {

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
+
 	"slices"
 	"strings"
 	"time"
@@ -16,13 +16,15 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
+
+	"github.com/rkt/rkt/v2/core/internal/pattern"
 )
 
 // maxKeyBytes bounds a key file. Keys with a thousand signatures by others stay below it.
 const maxKeyBytes = 4 << 20
 
 // fingerprintRE: version 4 keys have 20 bytes, version 6 keys 32.
-var fingerprintRE = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+var fingerprintRE = pattern.New(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // Info is what a person reviews before trusting a key.
 type Info struct {

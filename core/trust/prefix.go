@@ -2,8 +2,10 @@ package trust
 
 import (
 	"fmt"
-	"regexp"
+
 	"strings"
+
+	"github.com/rkt/rkt/v2/core/internal/pattern"
 )
 
 // Root is the prefix of keys that count for every name. It can never be the beginning of a name.
@@ -11,9 +13,9 @@ const Root = "*"
 
 // componentRE holds what both appc identifiers and registry names with a port are made of. No component may
 // start with a dot: "..", and the temporary files of an unfinished write, are out of reach with that.
-var componentRE = regexp.MustCompile(`^[A-Za-z0-9_~\[][A-Za-z0-9._~:@+\[\]-]*$`)
+var componentRE = pattern.New(`^[A-Za-z0-9_~\[][A-Za-z0-9._~:@+\[\]-]*$`)
 
-var loopbackRE = regexp.MustCompile(`^(localhost|127(?:\.[0-9]{1,3}){3}):[0-9]{1,5}$`)
+var loopbackRE = pattern.New(`^(localhost|127(?:\.[0-9]{1,3}){3}):[0-9]{1,5}$`)
 
 // CheckPrefix says why s cannot be a prefix that keys are trusted for, or nil.
 func CheckPrefix(s string) error {
