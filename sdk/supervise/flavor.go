@@ -6,8 +6,9 @@ import (
 
 // Flavor brings apps to life. Start runs in a goroutine of its own; Signal and Kill are called by Run's.
 type Flavor interface {
-	// Start starts every app of the pod in order, and returns when each has been reported by r. An error
-	// means that the pod could not be made; Kill is called then too.
+	// Start starts every app of the pod in order and reports each. Then it calls r.Up and may stay, as the
+	// thread on which the pod hangs, or simply returns. An error instead means that the pod could not be
+	// made; Kill is called then too.
 	Start(p *Pod, r *Reporter) error
 	// Signal asks the main process of a running app. An app that has just ended is no error.
 	Signal(app string, sig unix.Signal) error
@@ -45,6 +46,7 @@ const (
 	appStarted eventKind = iota
 	appExited
 	startReturned
+	podUp
 	stopAsked
 	signalled
 )
@@ -72,6 +74,9 @@ func (r *Reporter) send(e event) {
 func (r *Reporter) Started(app string, pid int) {
 	r.send(event{kind: appStarted, app: app, pid: pid})
 }
+
+// Up says that every app has been reported as started or exited.
+func (r *Reporter) Up() { r.send(event{kind: podUp}) }
 
 // Exited says that the app's main process has ended, or could not be executed.
 func (r *Reporter) Exited(app string, e Exit) { r.send(event{kind: appExited, app: app, exit: e}) }

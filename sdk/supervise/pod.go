@@ -23,8 +23,8 @@ type Pod struct {
 	notify string
 }
 
-// Open takes over the descriptors that core donated, checks that the pod's lock is really held, reads what
-// is to run and writes the pid file.
+// Open takes over the descriptors that core donated, checks that the pod's lock is really held and reads what
+// is to run.
 func Open() (*Pod, error) {
 	fds, err := launch.Take()
 	if err != nil {
@@ -54,10 +54,16 @@ func Open() (*Pod, error) {
 	if p.Schema != poddir.Schema || p.Runtime.Schema != poddir.Schema {
 		return nil, fmt.Errorf("pod directory has schema %d/%d, this supervisor reads %d", p.Schema, p.Runtime.Schema, poddir.Schema)
 	}
+	return p, nil
+}
+
+// recordStart writes the pid file and makes room for the apps' status. It happens beside the start of the
+// first app, which takes longer.
+func (p *Pod) recordStart() error {
 	if err := os.Mkdir(poddir.StatusDir, 0o750); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, err
+		return err
 	}
-	return p, poddir.WriteFile(".", poddir.PidFile, []byte(strconv.Itoa(os.Getpid())+"\n"))
+	return poddir.WriteFile(".", poddir.PidFile, []byte(strconv.Itoa(os.Getpid())+"\n"))
 }
 
 // Netns returns the descriptor of the pod's network namespace; false means the host's own.

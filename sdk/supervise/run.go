@@ -37,11 +37,14 @@ func Run(f Flavor) int {
 		s.apps[p.Apps[i].Name] = &app{stopSignal: sig}
 	}
 	stopSignals := s.report.watchSignals()
+	go func() { s.report.send(event{kind: startReturned, err: f.Start(p, s.report)}) }()
+	if err := p.recordStart(); err != nil {
+		fmt.Fprintf(os.Stderr, "rkt: record start of pod: %v\n", err)
+	}
 	if err := s.report.listen(); err != nil {
 		// Without it the pod runs, and stop falls back to signals.
 		fmt.Fprintf(os.Stderr, "rkt: listen for `rkt stop`: %v\n", err)
 	}
-	go func() { s.report.send(event{kind: startReturned, err: f.Start(p, s.report)}) }()
 	exit := s.loop()
 	close(s.report.done)
 	stopSignals()
@@ -67,7 +70,7 @@ type supervisor struct {
 	report *Reporter
 	apps   map[string]*app
 
-	started   bool // Start has returned without error
+	started   bool // every app has been reported
 	stopping  bool // everything has been told to end
 	requested bool // by a person, not by a failed app
 	failed    bool // code and culprit are set
@@ -103,9 +106,11 @@ func (s *supervisor) loop() poddir.PodExit {
 
 func (s *supervisor) handle(e event) {
 	switch e.kind {
-	case startReturned:
-		s.started = true
-		s.ready()
+	case podUp, startReturned:
+		if !s.started {
+			s.started = true
+			s.ready()
+		}
 	case appStarted:
 		a := s.apps[e.app]
 		a.state = poddir.AppRunning
@@ -222,8 +227,22 @@ func (s *supervisor) end() poddir.PodExit {
 	if !s.stopping {
 		s.pod.Notify("STOPPING=1")
 	}
-	if err := s.flavor.Kill(); err != nil {
-		fmt.Fprintf(os.Stderr, "rkt: kill pod: %v\n", err)
+	killed := make(chan error)
+	go func() { killed <- s.flavor.Kill() }()
+	// What the flavor has still to say is listened to: it may not be able to end before it has said it.
+	for done := false; !done; {
+		select {
+		case e := <-s.report.events:
+			if e.kind == appExited {
+				s.stopping = true
+				s.exited(e.app, e.exit)
+			}
+		case err := <-killed:
+			if err != nil {
+				fmt.Fprintf(os.Stderr, "rkt: kill pod: %v\n", err)
+			}
+			done = true
+		}
 	}
 	for _, a := range s.pod.Apps {
 		if s.apps[a.Name].state == poddir.AppRunning {

@@ -1,10 +1,10 @@
 package supervise
 
 import (
-	"bytes"
-	"fmt"
 	"os"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -40,16 +40,21 @@ func programPages() [][]byte {
 	if err := unix.Stat("/proc/self/exe", &self); err != nil {
 		return nil
 	}
+	inode := strconv.FormatUint(self.Ino, 10)
 	var out [][]byte
-	for line := range bytes.Lines(maps) {
-		var start, end uintptr
-		var perms, dev string
-		var offset, inode uint64
-		n, err := fmt.Sscanf(string(line), "%x-%x %s %x %s %d", &start, &end, &perms, &offset, &dev, &inode)
-		if n != 6 || err != nil || inode != self.Ino || len(perms) < 4 || perms[1] == 'w' || perms[3] != 'p' {
+	for line := range strings.Lines(string(maps)) {
+		// start-end perms offset device inode name
+		f := strings.Fields(line)
+		if len(f) < 6 || len(f[1]) < 4 || f[1][1] == 'w' || f[1][3] != 'p' || f[4] != inode {
 			continue
 		}
-		out = append(out, unsafe.Slice((*byte)(pointer(start)), end-start))
+		from, to, _ := strings.Cut(f[0], "-")
+		start, err1 := strconv.ParseUint(from, 16, 64)
+		end, err2 := strconv.ParseUint(to, 16, 64)
+		if err1 != nil || err2 != nil || end <= start {
+			continue
+		}
+		out = append(out, unsafe.Slice((*byte)(pointer(uintptr(start))), end-start))
 	}
 	return out
 }

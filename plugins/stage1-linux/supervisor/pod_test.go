@@ -191,7 +191,7 @@ func (p *pod) launchOn(tty *os.File) *pod {
 		p.cmd.ExtraFiles = append(p.cmd.ExtraFiles, p.netns)
 		fds += ",netns:4"
 	}
-	p.cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LEAK=from-the-caller", fds}, p.env...)
+	p.cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LEAK=from-the-caller", "GOMAXPROCS=1", fds}, p.env...)
 	p.cmd.Dir = p.dir
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	if p.stdin != nil {
@@ -249,7 +249,9 @@ func (p *pod) await(name string) {
 		if _, err := os.Stat(filepath.Join(p.dir, name)); err == nil {
 			return
 		}
-		if time.Now().After(deadline) {
+		if _, err := os.Stat(filepath.Join(p.dir, poddir.ExitFile)); err == nil || time.Now().After(deadline) {
+			p.cmd.Process.Kill()
+			p.cmd.Wait()
 			p.t.Fatalf("%s did not appear; stderr: %s", name, p.stderr.String())
 		}
 		time.Sleep(2 * time.Millisecond) // a poll of the file system, bounded above

@@ -1,9 +1,8 @@
 package host
 
 import (
+	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"strconv"
 	"syscall"
 
@@ -14,63 +13,58 @@ import (
 
 // pidOne is the pod's PID 1, seen from the host.
 type pidOne struct {
-	pidfd int
-	gone  chan struct{} // closed when it and all its pod have been reaped
+	pid, pidfd int
+	gone       chan struct{} // closed when it and all its pod have been reaped
 }
 
 // birth starts PID 1 of the pod in new pid, mount, ipc and uts namespaces, in the network namespace netns
-// (-1: the host's), with sock as its descriptor 3.
+// (-1: the host's), with sock as its descriptor 3. The calling goroutine must be locked to its thread, which
+// enters the pod's network for good and must stay until PID 1 has been reaped.
 func birth(netns, sock int) (*pidOne, error) {
 	exe, err := mnt.Sealed()
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(exe)
+	if netns >= 0 {
+		if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
+			return nil, fmt.Errorf("enter network namespace: %w", err)
+		}
+	}
 	p := &pidOne{gone: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		// This thread enters the pod's network for good, and stays until PID 1 has been reaped.
-		runtime.LockOSThread()
-		if netns >= 0 {
-			if err := unix.Setns(netns, unix.CLONE_NEWNET); err != nil {
-				started <- fmt.Errorf("enter network namespace: %w", err)
-				return
-			}
-		}
-		pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"rkt-pod-init", "init"}, &syscall.ProcAttr{
-			Env:   []string{"GOMAXPROCS=1", "GOGC=50", "GOTRACEBACK=single"},
-			Files: []uintptr{0, 1, 2, uintptr(sock)},
-			Sys: &syscall.SysProcAttr{
-				Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
-				Pdeathsig:  syscall.SIGKILL,
-				PidFD:      &p.pidfd,
-				Setsid:     true, // the terminal's signals are for the supervisor alone
-			},
-		})
-		if err == nil && p.pidfd < 0 {
-			err = fmt.Errorf("no pidfd for PID 1: %w", os.ErrInvalid)
-		}
-		started <- err
-		if err != nil {
-			return
-		}
-		for {
-			if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
-				break
-			}
-		}
-		close(p.gone)
-	}()
-	if err := <-started; err != nil {
+	p.pid, err = syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"rkt-pod-init", "init"}, &syscall.ProcAttr{
+		Env:   []string{"GOMAXPROCS=1", "GOTRACEBACK=single"},
+		Files: []uintptr{0, 1, 2, uintptr(sock)},
+		Sys: &syscall.SysProcAttr{
+			Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
+			Pdeathsig:  syscall.SIGKILL,
+			PidFD:      &p.pidfd,
+			Setsid:     true, // the terminal's signals are for the supervisor alone
+		},
+	})
+	if err == nil && p.pidfd < 0 {
+		err = errors.New("kernel gives no pidfd (Linux 5.4 or newer is needed)")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("start PID 1 of the pod: %w", err)
 	}
 	return p, nil
 }
 
-// kill ends PID 1 and so the pod, and waits until the kernel has taken every process of it away.
+// reap waits until the kernel has taken every process of the pod away.
+func (p *pidOne) reap() {
+	for {
+		if _, err := unix.Wait4(p.pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	close(p.gone)
+}
+
+// kill ends PID 1, and so the pod, and waits for reap.
 func (p *pidOne) kill() error {
 	err := unix.PidfdSendSignal(p.pidfd, unix.SIGKILL, nil, 0)
-	if err != nil && err != unix.ESRCH {
+	if err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("kill PID 1 of the pod: %w", err)
 	}
 	<-p.gone

@@ -3,15 +3,14 @@ package host
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/plan"
 	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/tty"
 	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/wire"
 	"github.com/rkt/rkt/v2/sdk/supervise"
@@ -22,26 +21,23 @@ type Flavor struct {
 	mu        sync.Mutex
 	killed    bool
 	pidOne    *pidOne
-	plan      *plan.Plan
+	detached  bool
 	pidfds    map[string]int // of running apps
 	terminals []*tty.Proxy
 }
 
 var _ supervise.Flavor = (*Flavor)(nil)
 
-// Start starts PID 1 and returns when it has started every app.
+// Start starts PID 1, passes on its reports, and stays until it has been reaped: the parent death signal of
+// PID 1 hangs on this thread. It reads the socket without the runtime's poller, as the thread has nothing
+// else to do.
 func (f *Flavor) Start(p *supervise.Pod, r *supervise.Reporter) error {
-	pl, err := plan.Read(".")
-	if err != nil {
-		return err
-	}
-	for _, w := range pl.Warnings {
-		fmt.Fprintf(os.Stderr, "rkt: %s\n", w)
-	}
+	runtime.LockOSThread() // never unlocked: the thread is in the pod's network
 	ours, theirs, err := wire.Pair()
 	if err != nil {
 		return err
 	}
+	defer unix.Close(ours)
 	netns := -1
 	if fd, ok := p.Netns(); ok {
 		netns = fd
@@ -51,57 +47,39 @@ func (f *Flavor) Start(p *supervise.Pod, r *supervise.Reporter) error {
 		f.mu.Unlock()
 		return errors.New("stopped before it started")
 	}
-	f.plan, f.pidfds = pl, map[string]int{}
+	f.detached, f.pidfds = p.Runtime.Detached, map[string]int{}
 	f.pidOne, err = birth(netns, theirs)
+	one := f.pidOne
 	f.mu.Unlock()
 	unix.Close(theirs)
 	if err != nil {
-		unix.Close(ours)
 		return err
 	}
-	sock := os.NewFile(uintptr(ours), "PID 1")
-	up := make(chan error, 1)
-	go func() {
-		defer sock.Close()
-		f.listen(sock, r, up)
-	}()
-	return <-up
+	if err := f.listen(ours, r); err != nil {
+		go one.reap() // the end of this thread is the end of PID 1
+		return err
+	}
+	one.reap()
+	return nil
 }
 
-// listen takes PID 1's reports until it ends. up gets the outcome of the start.
-func (f *Flavor) listen(sock *os.File, r *supervise.Reporter, up chan<- error) {
-	raw, err := sock.SyscallConn()
-	if err != nil {
-		up <- err
-		return
-	}
+// listen takes PID 1's reports until it ends. An error is why the pod could not be made.
+func (f *Flavor) listen(sock int, r *supervise.Reporter) error {
+	up := false
 	for {
-		var m wire.Message
-		var recvErr error
-		err := raw.Read(func(fd uintptr) bool {
-			m, recvErr = wire.Receive(int(fd))
-			return !errors.Is(recvErr, unix.EAGAIN)
-		})
-		if err == nil {
-			err = recvErr
-		}
+		m, err := wire.Receive(sock)
 		switch {
 		case errors.Is(err, unix.EINTR):
-		case err != nil:
-			if errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) {
-				err = errors.New("PID 1 of the pod has ended")
-			}
-			select {
-			case up <- err:
-			default:
-			}
+		case err != nil && up:
 			f.lost(r)
-			return
+			return nil
+		case err != nil:
+			return fmt.Errorf("PID 1 of the pod has ended: %w", err)
 		case m.Kind == wire.Failed:
-			up <- errors.New(m.Text)
-			return
+			return errors.New(m.Text)
 		case m.Kind == wire.Up:
-			up <- nil
+			up = true
+			r.Up()
 		default:
 			f.take(m, r)
 		}
@@ -123,7 +101,7 @@ func (f *Flavor) take(m wire.Message, r *supervise.Reporter) {
 		f.forget(m.App)
 		e := supervise.Exit{Code: m.Code, Signal: unix.Signal(m.Signal), Reason: m.Text}
 		if e.Signal == unix.SIGKILL {
-			e.OOM = oomKills(f.plan.App(m.App).Cgroup) > 0
+			e.OOM = oomKilled(m.App)
 		}
 		r.Exited(m.App, e)
 	}

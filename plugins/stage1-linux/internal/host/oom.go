@@ -9,6 +9,17 @@ import (
 	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/plan"
 )
 
+// oomKilled says whether the kernel has killed a process of the app at its memory limit. The plan is read for
+// nothing else here, so it is read when it is wanted.
+func oomKilled(app string) bool {
+	p, err := plan.Read(".")
+	if err != nil {
+		return false
+	}
+	a := p.App(app)
+	return a != nil && oomKills(a.Cgroup) > 0
+}
+
 // oomKills counts the processes of an app that the kernel has killed at the app's memory limit. The cgroup is
 // new with each start of the pod, and so is the count.
 func oomKills(c plan.Cgroup) uint64 {

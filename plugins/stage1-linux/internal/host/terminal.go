@@ -16,7 +16,7 @@ import (
 // connected to it, or a detached pod's log.
 func (f *Flavor) terminal(app string, master int) {
 	var t *tty.Proxy
-	if f.plan.Detached {
+	if f.detached {
 		t = tty.Drain(master, logFile(app))
 	} else {
 		t = tty.Attach(master, os.Stdout)

@@ -70,7 +70,10 @@ func (s *Stage1) Run(ctx context.Context, req stage1.RunRequest) (stage1.ExecPla
 		return stage1.ExecPlan{}, err
 	}
 	return stage1.ExecPlan{
-		Program: Supervisor, Args: []string{"supervise"}, KeepFDs: []string{launch.FDLock, launch.FDNetns},
+		Program: Supervisor, Args: []string{"supervise"},
+		// One thread at a time does what a supervisor has to do, and wakes no other for it.
+		Env:     map[string]string{"GOMAXPROCS": "1"},
+		KeepFDs: []string{launch.FDLock, launch.FDNetns},
 	}, nil
 }
 

@@ -22,7 +22,7 @@ import (
 type app struct {
 	*plan.App
 	i    *pidOne
-	work chan func() // run on the thread; closing it ends the thread
+	work chan func() // run on the thread; closing it ends the thread; nil: all threads of PID 1
 	root *rootfs.Root
 	set  *confine.Settings
 	fds  []int // to close with the thread
@@ -32,8 +32,12 @@ type app struct {
 	ended bool
 }
 
-func newApp(i *pidOne, p *plan.App) *app {
-	a := &app{App: p, i: i, work: make(chan func())}
+func newApp(i *pidOne, p *plan.App, apart bool) *app {
+	a := &app{App: p, i: i}
+	if !apart {
+		return a
+	}
+	a.work = make(chan func())
 	go func() {
 		// Never unlocked: the thread has another mount namespace than all others and ends with the goroutine.
 		runtime.LockOSThread()
@@ -44,8 +48,11 @@ func newApp(i *pidOne, p *plan.App) *app {
 	return a
 }
 
-// on runs f on the app's thread.
+// on runs f where the app's mount namespace is.
 func (a *app) on(f func() error) error {
+	if a.work == nil {
+		return f()
+	}
 	done := make(chan error)
 	a.work <- func() { done <- f() }
 	return <-done
@@ -66,8 +73,10 @@ func (a *app) build() error {
 		if err != nil {
 			return err
 		}
-		if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-			return fmt.Errorf("make mount namespace: %w", err)
+		if a.work != nil {
+			if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
+				return fmt.Errorf("make mount namespace: %w", err)
+			}
 		}
 		if a.root, err = rootfs.Build(a.i.plan, a.App); err != nil {
 			return err
@@ -167,7 +176,9 @@ func (a *app) spawn(s *confine.Settings) (res spawn.Result, err error) {
 
 // close ends the thread. The app itself keeps the mount namespace.
 func (a *app) close() {
-	close(a.work)
+	if a.work != nil {
+		close(a.work)
+	}
 	for _, fd := range append(a.fds, a.root.Dir, a.root.Proc) {
 		unix.Close(fd)
 	}

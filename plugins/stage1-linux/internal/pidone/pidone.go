@@ -58,37 +58,23 @@ func (i *pidOne) start() error {
 	if err := rootfs.Shared(); err != nil {
 		return fmt.Errorf("make /dev/shm: %w", err)
 	}
+	for _, w := range i.plan.Warnings {
+		i.warn("%s", w)
+	}
 	for n := range i.plan.Apps {
-		a := newApp(i, &i.plan.Apps[n])
+		// The last app shares PID 1's own mount namespace, which has no other use.
+		a := newApp(i, &i.plan.Apps[n], n < len(i.plan.Apps)-1)
 		if err := a.build(); err != nil {
 			return fmt.Errorf("app %q: %w", a.Name, err)
 		}
 		i.apps = append(i.apps, a)
 	}
+	supervise.TrimLater()
 	for _, a := range i.apps {
 		a.start()
 	}
 	i.send(wire.Message{Kind: wire.Up, FD: -1})
-	supervise.TrimLater()
-	return leaveHost()
-}
-
-// leaveHost gives PID 1 an empty root, so that the pod keeps no file system of the host busy.
-func leaveHost() error {
-	fd, err := mnt.New("tmpfs", mnt.ReadOnly|mnt.NoSuid|mnt.NoDev|mnt.NoExec, mnt.Param{Key: "size", Value: "4096"})
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	at, err := unix.Open(plan.Scratch, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(at)
-	if err := mnt.Attach(fd, at); err != nil {
-		return err
-	}
-	return mnt.Pivot(fd)
+	return nil
 }
 
 // watchSupervisor ends the pod when the supervisor has ended. PDEATHSIG does the same; this also covers the

@@ -38,13 +38,13 @@ const (
 	maxPacket = 6*maxText + 1<<10
 )
 
-// Pair makes the two ends, both close-on-exec; the first does not block.
+// Pair makes the two ends, both close-on-exec and blocking.
 func Pair() (supervisor, pid1 int, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, -1, fmt.Errorf("make socket pair: %w", err)
 	}
-	return fds[0], fds[1], unix.SetNonblock(fds[0], true)
+	return fds[0], fds[1], nil
 }
 
 // Send sends one message on a blocking socket.
@@ -68,7 +68,7 @@ func Send(sock int, m Message) error {
 	}
 }
 
-// Receive reads one message from a socket; EAGAIN is returned as it is, the peer's end as io.EOF.
+// Receive waits for one message; the peer's end is io.EOF.
 func Receive(sock int) (Message, error) {
 	buf := make([]byte, maxPacket)
 	oob := make([]byte, unix.CmsgSpace(4))

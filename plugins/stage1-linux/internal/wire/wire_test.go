@@ -16,9 +16,6 @@ func TestMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(a)
-	if _, err := Receive(a); !errors.Is(err, unix.EAGAIN) {
-		t.Errorf("empty socket: %v", err)
-	}
 	f, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)
