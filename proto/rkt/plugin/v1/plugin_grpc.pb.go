@@ -42,8 +42,8 @@ type PluginServiceClient interface {
 	// Deadline: 1 s.
 	// Errors: none of its own.
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
-	// Configure hands over the raw bytes of <local-config>/plugins/<name>.json, before any call of
-	// another service. No file means no call.
+	// Configure hands over the raw bytes of <local-config>/plugins/<name>.json and the plugin's cache directory,
+	// before any call of another service. There is no call when there is neither.
 	//
 	// Caller: core, at most once.
 	// Idempotent: yes, the last call wins.
@@ -110,8 +110,8 @@ type PluginServiceServer interface {
 	// Deadline: 1 s.
 	// Errors: none of its own.
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
-	// Configure hands over the raw bytes of <local-config>/plugins/<name>.json, before any call of
-	// another service. No file means no call.
+	// Configure hands over the raw bytes of <local-config>/plugins/<name>.json and the plugin's cache directory,
+	// before any call of another service. There is no call when there is neither.
 	//
 	// Caller: core, at most once.
 	// Idempotent: yes, the last call wins.
