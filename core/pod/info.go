@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rkt/rkt/v2/core/internal/linux"
 	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
@@ -50,8 +51,11 @@ func (p *Pods) List() ([]Info, error) {
 				// It moved on between readdir and open: look where it is now.
 				info, err = p.Info(id)
 			}
-			if err != nil {
+			if errors.As(err, new(*NotFoundError)) {
 				continue
+			}
+			if err != nil { // to be seen all the same, and to be removed
+				info = &Info{UUID: id, State: state(s, false), Path: p.Dir(s, id), Err: err}
 			}
 			seen[id] = true
 			out = append(out, *info)
@@ -89,16 +93,18 @@ func (p *Pods) infoIn(s Section, id string) (*Info, error) {
 		return nil, err
 	}
 	defer f.Close()
-	locked, err := probe(f)
-	if err != nil {
-		return nil, err
+	locked := false
+	if s != Embryo { // its maker is about to lock it, and would take the probe for another's lock
+		if locked, err = probe(f); err != nil {
+			return nil, err
+		}
 	}
 	info := &Info{UUID: id, State: state(s, locked), Path: f.Name()}
 	if s == ExitedGarbage || s == Garbage {
 		info.Marked = changed(f)
 	}
 	info.Err = info.read(s)
-	if !sameFile(f, f.Name()) { // moved while we read: what was read may be of two states
+	if !linux.SameFile(f, f.Name()) { // moved while we read: what was read may be of two states
 		return nil, &fs.PathError{Op: "read", Path: f.Name(), Err: fs.ErrNotExist}
 	}
 	return info, nil
@@ -179,14 +185,9 @@ func (p *Pods) Wait(ctx context.Context, id string) error {
 	}
 	done := make(chan error, 1)
 	go func() {
-		defer f.Close()
-		for {
-			err := unix.Flock(int(f.Fd()), unix.LOCK_SH)
-			if !errors.Is(err, unix.EINTR) {
-				done <- err
-				return
-			}
-		}
+		err := linux.Retry(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_SH) })
+		f.Close() // before the caller goes on: it may want the exclusive lock
+		done <- os.NewSyscallError("flock", err)
 	}()
 	select {
 	case err := <-done:

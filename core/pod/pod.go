@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rkt/rkt/v2/core/internal/linux"
+	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
 // Pod is a pod whose exclusive lock this process holds.
@@ -57,17 +60,11 @@ func (p *Pods) lockIn(s Section, id string) (*Pod, error) {
 		}
 		return nil, fmt.Errorf("lock pod %s: %w", id, err)
 	}
-	if !sameFile(f, path) {
+	if !linux.SameFile(f, path) {
 		f.Close()
 		return nil, &fs.PathError{Op: "lock", Path: path, Err: fs.ErrNotExist}
 	}
 	return &Pod{UUID: id, pods: p, dir: f, section: s}, nil
-}
-
-// sameFile says whether path is (still) the directory that f has open.
-func sameFile(f *os.File, path string) bool {
-	var a, b unix.Stat_t
-	return unix.Fstat(int(f.Fd()), &a) == nil && unix.Lstat(path, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
 }
 
 // Path is where the pod's directory is now.
@@ -79,27 +76,42 @@ func (p *Pod) Section() Section { return p.section }
 // LockFile is the descriptor that holds the lock; it is also open on the pod directory.
 func (p *Pod) LockFile() *os.File { return p.dir }
 
-// MoveTo renames the pod into another section. The rename is made durable, so that after a power loss no pod
-// is in a state from before one that a user was told about.
+// MoveTo renames the pod into another section. The rename is not made durable: a pod that runs means nothing
+// after a power loss, and one whose marking was lost is marked again. See Sync for the pod that waits.
 func (p *Pod) MoveTo(s Section) error {
-	to := p.pods.Dir(s, p.UUID)
-	if err := os.Rename(p.Path(), to); err != nil {
+	if err := os.Rename(p.Path(), p.pods.Dir(s, p.UUID)); err != nil {
 		return fmt.Errorf("move pod %s to %s: %w", p.UUID, s, err)
 	}
 	p.section = s
-	if s != Prepared {
-		return nil // run and the garbages mean the same after a crash: the lock is free
-	}
-	return syncDir(filepath.Dir(to))
+	return nil
 }
 
-func syncDir(path string) error {
-	d, err := os.Open(path)
+// Sync makes the pod durable where it is now: its files, then their names, then its own. It is for a pod
+// that a user is told to run later; syncing costs every other one more than its whole start.
+func (p *Pod) Sync() error {
+	entries, err := os.ReadDir(p.Path())
+	if err != nil {
+		return fmt.Errorf("sync pod %s: %w", p.UUID, err)
+	}
+	paths := []string{}
+	for _, e := range entries {
+		paths = append(paths, filepath.Join(p.Path(), e.Name()))
+	}
+	for _, path := range append(paths, p.Path(), filepath.Dir(p.Path())) {
+		if err := syncPath(path); err != nil {
+			return fmt.Errorf("sync pod %s: %w", p.UUID, err)
+		}
+	}
+	return nil
+}
+
+func syncPath(path string) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	return d.Sync()
+	defer f.Close()
+	return f.Sync()
 }
 
 // Close releases the lock.
@@ -111,20 +123,23 @@ func (p *Pod) Delete() error {
 	if p.section != ExitedGarbage && p.section != Garbage {
 		return &StateError{UUID: p.UUID, Is: state(p.section, true), Want: "garbage"}
 	}
-	// pod.json goes last: while it is there, a cut-short deletion still shows what it was about.
 	entries, err := os.ReadDir(p.Path())
 	if err != nil {
 		return fmt.Errorf("remove pod %s: %w", p.UUID, err)
 	}
+	// What a retry needs goes last: a deletion that is cut short can still tell what it was about, and which
+	// cgroup the pod had. Of what cannot be removed the rest is not left behind.
+	last := func(name string) bool { return name == poddir.PodFile || name == poddir.RuntimeFile }
+	var errs []error
 	for _, e := range entries {
-		if e.Name() == "pod.json" {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(p.Path(), e.Name())); err != nil {
-			return fmt.Errorf("remove pod %s: %w", p.UUID, err)
+		if !last(e.Name()) {
+			errs = append(errs, linux.RemoveAll(filepath.Join(p.Path(), e.Name())))
 		}
 	}
-	if err := os.RemoveAll(p.Path()); err != nil {
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove pod %s: %w", p.UUID, err)
+	}
+	if err := linux.RemoveAll(p.Path()); err != nil {
 		return fmt.Errorf("remove pod %s: %w", p.UUID, err)
 	}
 	return nil
@@ -135,7 +150,7 @@ func (p *Pods) Adopt(f *os.File, id string) (*Pod, error) {
 	if !uuidRE.MatchString(id) {
 		return nil, fmt.Errorf("adopt pod: %q is no UUID", id)
 	}
-	if !sameFile(f, p.Dir(Run, id)) {
+	if !linux.SameFile(f, p.Dir(Run, id)) {
 		return nil, fmt.Errorf("adopt pod %s: the inherited descriptor is not its directory", id)
 	}
 	// The same open file description: this succeeds at once when we do hold the lock.

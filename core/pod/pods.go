@@ -127,18 +127,19 @@ func (p *Pods) Resolve(prefix string) (string, error) {
 	}
 }
 
-// locate opens a pod's directory wherever it is now.
+// locate opens a pod's directory wherever it is now. One round is enough: a pod moves only to a later section,
+// so one that was not yet in a section when it was looked at will be found in a later one.
 func (p *Pods) locate(id string) (*os.File, Section, error) {
-	// A pod moves forward, so a second and third round finds what the first one missed; after that it is gone.
-	for range 3 {
-		for _, s := range sections() {
-			f, err := openDir(p.Dir(s, id))
-			if err == nil {
-				return f, s, nil
-			}
-			if !errors.Is(err, fs.ErrNotExist) {
-				return nil, "", err
-			}
+	if !uuidRE.MatchString(id) { // "" would name, and lock, the section itself
+		return nil, "", &NotFoundError{Prefix: id}
+	}
+	for _, s := range sections() {
+		f, err := openDir(p.Dir(s, id))
+		if err == nil {
+			return f, s, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, "", err
 		}
 	}
 	return nil, "", &NotFoundError{Prefix: id}

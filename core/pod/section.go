@@ -13,8 +13,8 @@ const (
 	Garbage       Section = "garbage"        // never ran; locked: being deleted
 )
 
-// sections is the order of search: a pod moves only to a later one, so a search in this order that
-// misses it once finds it when repeated.
+// sections is the order of search: a pod moves only to a later one, so a search in this order finds it
+// wherever it is and moves to meanwhile.
 func sections() []Section {
 	return []Section{Embryo, Prepare, Prepared, Run, ExitedGarbage, Garbage}
 }
