@@ -192,10 +192,7 @@ func (s *session) addRules(ctx context.Context, a *ledger.Attachment) error {
 		if err := fw.Add(one); !errors.Is(err, firewall.ErrUnfit) {
 			return err // another plugin process was faster
 		}
-		if err := s.replaceRules(fw); err != nil {
-			return err
-		}
-		// Once for the first pod is often enough.
+		// Once for the first pod is often enough; and before our own rules, because see firewall.Conn.Close.
 		others, err := hostnet.Foreign()
 		if err != nil {
 			return err
@@ -203,7 +200,7 @@ func (s *session) addRules(ctx context.Context, a *ledger.Attachment) error {
 		for _, f := range others {
 			slog.WarnContext(ctx, "another filter may cut pods off", "filter", f.What, "remedy", f.Cure)
 		}
-		return nil
+		return s.replaceRules(fw)
 	})
 }
 

@@ -32,26 +32,34 @@ func upDown(b *testing.B, s *site) {
 		}
 		up, down = up+t1.Sub(t0), down+time.Since(t1)
 	}
-	b.ReportMetric(float64(up.Microseconds())/float64(b.N)/1000, "ms/setup")
-	b.ReportMetric(float64(down.Microseconds())/float64(b.N)/1000, "ms/teardown")
+	report(b, "ms/setup", up)
+	report(b, "ms/teardown", down)
 }
 
 // BenchmarkProcess is the same in processes of their own, from their start to their end: closing the connection to nftables
-// may wait for the kernel.
+// may wait for the kernel. "nothing" is a process that does neither.
 func BenchmarkProcess(b *testing.B) {
 	s := newSite(b)
-	var up, down time.Duration
+	var idle, up, down time.Duration
 	for b.Loop() {
 		b.StopTimer()
 		p := s.newPod(b)
-		b.StartTimer()
 		req := p.request(nil, "default")
+		t := time.Now()
+		run(b, s.command(b, "", req, nil))
+		idle += time.Since(t)
+		b.StartTimer()
 		t0 := time.Now()
 		run(b, s.command(b, "setup", req, p.ns))
 		t1 := time.Now()
 		run(b, s.command(b, "teardown", req, p.ns))
 		up, down = up+t1.Sub(t0), down+time.Since(t1)
 	}
-	b.ReportMetric(float64(up.Microseconds())/float64(b.N)/1000, "ms/setup")
-	b.ReportMetric(float64(down.Microseconds())/float64(b.N)/1000, "ms/teardown")
+	report(b, "ms/nothing", idle)
+	report(b, "ms/setup", up)
+	report(b, "ms/teardown", down)
+}
+
+func report(b *testing.B, unit string, d time.Duration) {
+	b.ReportMetric(float64(d.Microseconds())/float64(b.N)/1000, unit)
 }

@@ -18,9 +18,11 @@ import (
 func (s *session) teardown(ctx context.Context) error {
 	rec := s.rec
 	if !rec.Gone && s.led.Current(rec) {
-		// From here on nobody puts this pod's rules back.
+		// From here on nobody puts this pod's rules back. The table goes first, if it goes: the kernel frees it
+		// while the links are removed, and the end of the process need not wait for that.
 		rec.Gone = true
-		if err := s.locked(ctx, func() error { return s.led.Save(rec) }); err != nil {
+		err := s.locked(ctx, func() error { return errors.Join(s.led.Save(rec), s.tidy(rec.Pod)) })
+		if err != nil {
 			return err
 		}
 	}
@@ -40,6 +42,7 @@ func (s *session) teardown(ctx context.Context) error {
 		if err := s.tidy(rec.Pod); err != nil {
 			return err
 		}
+		s.led.RemoveEmpty()
 		return s.led.Remove(rec.Pod) // last, so that a kill before it lets the next call come here again
 	})
 }
@@ -50,7 +53,6 @@ func (s *session) tidy(going string) error {
 	if err != nil || slices.ContainsFunc(pods, func(p string) bool { return p != going }) {
 		return err
 	}
-	s.led.RemoveEmpty()
 	fw, err := s.firewall()
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"time"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
@@ -14,22 +13,6 @@ import (
 // `nft flush ruleset`), or holds another pod's value for a port of this one. The cure is Replace.
 var ErrUnfit = errors.New("the nftables table of rkt is missing or out of date")
 
-// Conn is a connection to the kernel's nf_tables. One serves all calls of a process, and Close comes last: after
-// a transaction that removes anything, closing the socket waits for an RCU grace period (5 to 15 ms).
-type Conn struct{ nft *nftables.Conn }
-
-// Open connects.
-func Open() (*Conn, error) {
-	c, err := nftables.New(nftables.AsLasting())
-	if err != nil {
-		return nil, fmt.Errorf("connect to nftables: %w", err)
-	}
-	return &Conn{c}, nil
-}
-
-// Close disconnects.
-func (c *Conn) Close() error { return c.nft.CloseLasting() }
-
 // Add puts the entries in.
 func (c *Conn) Add(entries []Entry) error {
 	t := describe()
@@ -38,7 +21,7 @@ func (c *Conn) Add(entries []Entry) error {
 	} else if !ok {
 		return ErrUnfit
 	}
-	err := c.commit(func(c *nftables.Conn) error { return t.each(entries, c.SetAddElements) })
+	err := c.commit(func(b *batch) { t.each(entries, b.addElements) })
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EBUSY) {
 		return ErrUnfit
 	}
@@ -50,25 +33,22 @@ func (c *Conn) Add(entries []Entry) error {
 
 // Remove takes the entries out. What is not there is fine.
 func (c *Conn) Remove(entries []Entry) error {
-	remove := func(do func(*nftables.Conn, *nftables.Set, []nftables.SetElement) error) error {
-		return c.commit(func(c *nftables.Conn) error {
-			return describe().each(entries, func(s *nftables.Set, el []nftables.SetElement) error { return do(c, s, el) })
-		})
+	t := describe()
+	if ok, err := c.exists(t); !ok {
+		return err
 	}
-	err := remove((*nftables.Conn).SetDeleteElements)
+	err := c.commit(func(b *batch) { t.each(entries, b.delElements) })
 	if errors.Is(err, unix.ENOENT) {
 		// One missing element voids the batch, so go one by one. (NFT_MSG_DESTROYSETELEM would do, since Linux 6.3.)
 		err = nil
-		each := describe().each(entries, func(s *nftables.Set, el []nftables.SetElement) error {
+		t.each(entries, func(s *nftables.Set, el []nftables.SetElement) {
 			for i := range el {
-				one := c.commit(func(c *nftables.Conn) error { return c.SetDeleteElements(s, el[i:i+1]) })
+				one := c.commit(func(b *batch) { b.delElements(s, el[i:i+1]) })
 				if !errors.Is(one, unix.ENOENT) {
 					err = errors.Join(err, one)
 				}
 			}
-			return nil
 		})
-		err = errors.Join(err, each)
 	}
 	if err != nil {
 		return fmt.Errorf("remove nftables elements: %w", err)
@@ -79,11 +59,15 @@ func (c *Conn) Remove(entries []Entry) error {
 // Replace makes the table anew with exactly these entries, in one transaction. The caller keeps others from
 // doing the same.
 func (c *Conn) Replace(entries []Entry) error {
-	err := c.commit(func(c *nftables.Conn) error {
-		t := describe()
-		c.AddTable(t.Table) // so that there is one to delete
-		c.DelTable(t.Table)
-		return t.add(c, entries)
+	old, err := c.anyTable()
+	if err != nil {
+		return err
+	}
+	err = c.commit(func(b *batch) {
+		if old {
+			b.delTable()
+		}
+		describe().add(b, entries)
 	})
 	if err != nil {
 		return fmt.Errorf("write the nftables table of rkt: %w", err)
@@ -93,27 +77,14 @@ func (c *Conn) Replace(entries []Entry) error {
 
 // Drop removes the table. The caller keeps others from adding to it.
 func (c *Conn) Drop() error {
-	t := describe()
-	if ok, err := c.exists(t); !ok {
+	if ok, err := c.anyTable(); !ok {
 		return err
 	}
-	err := c.commit(func(c *nftables.Conn) error { c.DelTable(t.Table); return nil })
+	err := c.commit(func(b *batch) { b.delTable() })
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("remove the nftables table of rkt: %w", err)
 	}
 	return nil
-}
-
-// exists asks with a plain query, because a transaction that fails waits for an RCU grace period.
-func (c *Conn) exists(t *table) (bool, error) {
-	_, err := c.nft.GetSetByName(t.Table, t.fam[0].from.Name)
-	if errors.Is(err, unix.ENOENT) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look for the nftables table of rkt: %w", err)
-	}
-	return true, nil
 }
 
 // Compare says how the table differs: missing, the kernel lacks an element of the entries; extra, it has one more.
@@ -122,6 +93,11 @@ func (c *Conn) Compare(entries []Entry) (missing, extra bool, err error) {
 	if ok, err := c.exists(t); !ok {
 		return len(entries) > 0, false, err
 	}
+	lib, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return false, false, fmt.Errorf("read the nftables table of rkt: %w", err)
+	}
+	defer lib.CloseLasting()
 	want := map[*nftables.Set]map[string]bool{}
 	for i := range entries {
 		for _, a := range entries[i].elements(t) {
@@ -134,7 +110,7 @@ func (c *Conn) Compare(entries []Entry) (missing, extra bool, err error) {
 	for i := range t.fam {
 		for _, s := range t.fam[i].sets() {
 			left := maps.Clone(want[s])
-			have, err := c.nft.GetSetElements(s)
+			have, err := lib.GetSetElements(s)
 			if err != nil {
 				return false, false, fmt.Errorf("read the nftables table of rkt: %w", err)
 			}
@@ -149,21 +125,4 @@ func (c *Conn) Compare(entries []Entry) (missing, extra bool, err error) {
 		}
 	}
 	return missing, extra, nil
-}
-
-// commit sends one batch. The kernel asks for another try when it had to load a module or when somebody else's
-// transaction came between.
-func (c *Conn) commit(fill func(*nftables.Conn) error) error {
-	for try := 0; ; try++ {
-		if err := fill(c.nft); err != nil {
-			return err
-		}
-		err := c.nft.Flush()
-		again := errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ERESTART) ||
-			errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOBUFS)
-		if !again || try == 20 {
-			return err
-		}
-		time.Sleep(time.Duration(try+1) * time.Millisecond)
-	}
 }

@@ -23,25 +23,22 @@ const (
 // rule is a sequence of expressions under construction.
 type rule []expr.Any
 
-func (t *table) addRules(c *nftables.Conn) {
-	accept := nftables.ChainPolicyAccept
-	chain := func(name string) *nftables.Chain {
-		return c.AddChain(&nftables.Chain{Name: name, Table: t.Table})
-	}
-	base := func(name string, typ nftables.ChainType, hook *nftables.ChainHook, prio *nftables.ChainPriority) *nftables.Chain {
-		return c.AddChain(&nftables.Chain{Name: name, Table: t.Table, Type: typ, Hooknum: hook, Priority: prio, Policy: &accept})
-	}
-	rules := func(ch *nftables.Chain, all ...rule) {
+func (t *table) addRules(b *batch) {
+	rules := func(chain string, all ...rule) {
 		for _, r := range all {
-			c.AddRule(&nftables.Rule{Table: t.Table, Chain: ch, Exprs: r})
+			b.addRule(chain, r)
 		}
+	}
+	base := func(name string, typ nftables.ChainType, hook *nftables.ChainHook, prio *nftables.ChainPriority, all ...rule) {
+		b.addBase(name, typ, *hook, *prio)
+		rules(name, all...)
 	}
 	v4, v6 := &t.fam[0], &t.fam[1]
 
 	// What a pod sends must bear its own address. Loopback as a destination is only ever an attempt on the
 	// host's own services: package ptp sets route_localnet on links with published ports. (IPv6 drops both by itself.)
-	fromPod := chain("from-pod")
-	rules(fromPod,
+	b.addChain("from-pod")
+	rules("from-pod",
 		is4().daddr4().masked(mask8).eq(ip127).drop(),
 		is4().iifname16().load4(saddr, reg32+4).in(v4.from, reg32).verdict(expr.VerdictReturn, ""),
 		is4().drop(),
@@ -50,21 +47,21 @@ func (t *table) addRules(c *nftables.Conn) {
 		is6().iifname16().load(16, saddr, reg32+4).in(v6.from, reg32).verdict(expr.VerdictReturn, ""),
 		is6().drop(),
 	)
-	rules(base("antispoof", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw),
-		rule{}.iif(expr.CmpOpEq).verdict(expr.VerdictJump, fromPod.Name))
+	base("antispoof", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityRaw,
+		rule{}.iif(expr.CmpOpEq).verdict(expr.VerdictJump, "from-pod"))
 
-	publish := chain("publish")
-	rules(publish,
+	b.addChain("publish")
+	rules("publish",
 		is4().load4(daddr, reg32).l4proto(reg32+1).dport(reg32+2).lookup(v4.portsAt).dnat(unix.NFPROTO_IPV4),
 		is4().l4proto(reg32).dport(reg32+1).lookup(v4.ports).dnat(unix.NFPROTO_IPV4),
 		is6().load(16, daddr, reg32).l4proto(reg32+4).dport(reg32+5).lookup(v6.portsAt).dnat(unix.NFPROTO_IPV6),
 		is6().l4proto(reg32).dport(reg32+1).lookup(v6.ports).dnat(unix.NFPROTO_IPV6),
 	)
-	toHost := rule{}.local().verdict(expr.VerdictJump, publish.Name)
-	rules(base("publish-forwarded", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest), toHost)
-	rules(base("publish-own", nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest), toHost)
+	toHost := rule{}.local().verdict(expr.VerdictJump, "publish")
+	base("publish-forwarded", nftables.ChainTypeNAT, nftables.ChainHookPrerouting, nftables.ChainPriorityNATDest, toHost)
+	base("publish-own", nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest, toHost)
 
-	rules(base("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter),
+	base("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter,
 		rule{}.ct(expr.CtKeySTATE, ctEstablishedRelated).verdict(expr.VerdictAccept, ""),
 		// From a pod that may not leave the host.
 		is4().iif(expr.CmpOpEq).oif(expr.CmpOpNeq).load4(saddr, reg).notIn(v4.out, reg).drop(),
@@ -74,7 +71,7 @@ func (t *table) addRules(c *nftables.Conn) {
 		is6().iif(expr.CmpOpNeq).oif(expr.CmpOpEq).ctNot(expr.CtKeySTATUS, ipsDstNAT).load(16, daddr, reg).notIn(v6.open, reg).drop(),
 	)
 
-	rules(base("leave", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource),
+	base("leave", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource,
 		// The host used a published port by its loopback address, which must not appear on the link.
 		is4().oif(expr.CmpOpEq).saddr4().masked(mask8).eq(ip127).masquerade(),
 		is6().oif(expr.CmpOpEq).load(16, saddr, reg).eq(ipLoopback6).masquerade(),

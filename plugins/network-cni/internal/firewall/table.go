@@ -1,9 +1,6 @@
 package firewall
 
-import (
-	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
-)
+import "github.com/google/nftables"
 
 // Name of the table. A later change to the sets renames one of them (so that Add finds it missing and the caller
 // replaces the whole table), a later change to the rules alone renames "from4", whose content is never lost
@@ -32,10 +29,7 @@ func describe() *table {
 	t := &table{Table: &nftables.Table{Name: Name, Family: nftables.TableFamilyINet}}
 	set := func(name string, key ...nftables.SetDatatype) *nftables.Set {
 		// A concatenation of exact keys needs no flag of its own; that one is for ranges.
-		return &nftables.Set{
-			Table: t.Table, Name: name, KeyType: nftables.MustConcatSetType(key...),
-			KeyByteOrder: binaryutil.BigEndian,
-		}
+		return &nftables.Set{Table: t.Table, Name: name, KeyType: nftables.MustConcatSetType(key...)}
 	}
 	for i, ip := range []nftables.SetDatatype{nftables.TypeIPAddr, nftables.TypeIP6Addr} {
 		digit := []string{"4", "6"}[i]
@@ -63,21 +57,19 @@ func (f *family) sets() []*nftables.Set {
 }
 
 // add queues the whole table with the given elements.
-func (t *table) add(c *nftables.Conn, entries []Entry) error {
-	c.AddTable(t.Table)
+func (t *table) add(b *batch, entries []Entry) {
+	b.addTable()
 	for i := range t.fam {
 		for _, s := range t.fam[i].sets() {
-			if err := c.AddSet(s, nil); err != nil {
-				return err
-			}
+			b.addSet(s)
 		}
 	}
-	t.addRules(c)
-	return t.each(entries, c.SetAddElements)
+	t.addRules(b)
+	t.each(entries, b.addElements)
 }
 
-// each calls do once for each set that the entries put something into.
-func (t *table) each(entries []Entry, do func(*nftables.Set, []nftables.SetElement) error) error {
+// each calls do with what the entries put into each set, in portions.
+func (t *table) each(entries []Entry, do func(*nftables.Set, []nftables.SetElement)) {
 	bySet := map[*nftables.Set][]nftables.SetElement{}
 	for i := range entries {
 		for _, a := range entries[i].elements(t) {
@@ -87,13 +79,10 @@ func (t *table) each(entries []Entry, do func(*nftables.Set, []nftables.SetEleme
 	for i := range t.fam {
 		for _, s := range t.fam[i].sets() {
 			for el := bySet[s]; len(el) > 0; {
-				n := min(len(el), 200) // an attribute list holds 64 KiB
-				if err := do(s, el[:n]); err != nil {
-					return err
-				}
+				n := min(len(el), 200) // an attribute holds 64 KiB
+				do(s, el[:n])
 				el = el[n:]
 			}
 		}
 	}
-	return nil
 }

@@ -17,9 +17,10 @@ type Filter struct{ What, Cure string }
 // Foreign finds filters of other programs that drop forwarded packets by default: a packet must pass every base
 // chain, so our table cannot let pods through on its own. Only nftables is seen, which includes iptables-nft; a policy of the old iptables modules is not.
 func Foreign() ([]Filter, error) {
-	c, err := nftables.New()
+	// Lasting, and left to the end of the process: closing may wait for what other connections removed.
+	c, err := nftables.New(nftables.AsLasting())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("connect to nftables: %w", err)
 	}
 	chains, err := c.ListChains()
 	if err != nil {
