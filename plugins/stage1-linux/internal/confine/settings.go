@@ -29,8 +29,6 @@ type Settings struct {
 	// AsRoot runs it as root of the app, whoever the app's user is.
 	AsRoot bool
 	Term   string // TERM for a terminal, from the caller
-	// Joined says that the thread has joined the app's cgroup namespace; else the program gets its own.
-	Joined bool
 	// DieWithThread ends the program with the calling thread.
 	DieWithThread bool
 }
@@ -134,7 +132,7 @@ func (s *Settings) Start(warn func(format string, args ...any)) (spawn.Result, e
 		Paths: paths, Argv: argv, Env: env, Dir: dir, Stdio: s.Stdio, ControllingTTY: terminal,
 		UID: id.UID, GID: id.GID, Groups: id.Groups,
 		Bounding: s.App.Caps, NoNewPrivileges: s.App.NoNewPrivileges, Filter: s.Filter,
-		IntoCgroup: s.Cgroup.Into, Tasks: s.Cgroup.Tasks, CgroupNS: !s.Joined,
+		IntoCgroup: s.Cgroup.Into, Tasks: s.Cgroup.Tasks, CgroupNS: true,
 		OOMScoreAdj: s.App.Resources.OOMScoreAdj, Proc: s.Proc, NoFile: noFile(), DieWithThread: s.DieWithThread,
 	}
 	res, err := p.Start()

@@ -82,7 +82,7 @@ func run(args []string) (int, error) {
 	if r.pidfd, err = target(args[1]); err != nil {
 		return 0, err
 	}
-	r.set = &confine.Settings{App: r.app, AsRoot: true, Command: r.command, Joined: true, DieWithThread: true}
+	r.set = &confine.Settings{App: r.app, AsRoot: true, Command: r.command, DieWithThread: true}
 	if r.set.Cgroup, err = confine.OpenCgroup(r.app.Cgroup); err != nil {
 		return 0, err
 	}
@@ -161,7 +161,10 @@ func (r *request) enter() (master int, err error) {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return -1, err
 	}
-	spaces := unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP
+	// Not the cgroup namespace: with cgroup2's nsdelegate, which systemd sets, a thread in the app's namespace
+	// cannot fork into the app's cgroup from its own, which lies outside (ENOENT). The command makes one of its
+	// own when it is there, and sees the same.
+	spaces := unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWNET
 	if err := unix.Setns(r.pidfd, spaces); err != nil {
 		return -1, fmt.Errorf("join namespaces of app %q: %w", r.app.Name, err)
 	}
