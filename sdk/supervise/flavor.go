@@ -17,6 +17,14 @@ type Flavor interface {
 	Kill() error
 }
 
+// Early is a Flavor that has something to do before the pod's documents are read, such as starting a process
+// that takes its time: both then go on side by side. Birth runs in Start's goroutine, before Start; of the Pod
+// it may only call Netns. Its error ends the start as Start's does.
+type Early interface {
+	Flavor
+	Birth(p *Pod) error
+}
+
 // Exit is how an app ended.
 type Exit struct {
 	Code   int         // the exit status; ignored when Signal is set

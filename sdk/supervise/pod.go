@@ -23,9 +23,18 @@ type Pod struct {
 	notify string
 }
 
-// Open takes over the descriptors that core donated, checks that the pod's lock is really held and reads what
-// is to run.
+// Open takes over the pod: the descriptors that core donated, whose lock must really be held, and what is to
+// run. Run does it for a Flavor.
 func Open() (*Pod, error) {
+	p, err := take()
+	if err != nil {
+		return nil, err
+	}
+	return p, p.read()
+}
+
+// take takes over the descriptors and enters the pod directory.
+func take() (*Pod, error) {
 	fds, err := launch.Take()
 	if err != nil {
 		return nil, err
@@ -45,16 +54,21 @@ func Open() (*Pod, error) {
 	if err := os.Unsetenv("NOTIFY_SOCKET"); err != nil {
 		return nil, err
 	}
+	return p, nil
+}
+
+// read reads the pod's documents.
+func (p *Pod) read() error {
 	if err := poddir.ReadJSON(".", poddir.PodFile, p.Pod); err != nil {
-		return nil, err
+		return err
 	}
 	if err := poddir.ReadJSON(".", poddir.RuntimeFile, p.Runtime); err != nil {
-		return nil, err
+		return err
 	}
 	if p.Schema != poddir.Schema || p.Runtime.Schema != poddir.Schema {
-		return nil, fmt.Errorf("pod directory has schema %d/%d, this supervisor reads %d", p.Schema, p.Runtime.Schema, poddir.Schema)
+		return fmt.Errorf("pod directory has schema %d/%d, this supervisor reads %d", p.Schema, p.Runtime.Schema, poddir.Schema)
 	}
-	return p, nil
+	return nil
 }
 
 // recordStart writes the pid file and makes room for the apps' status. It happens beside the start of the

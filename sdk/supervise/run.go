@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -17,7 +18,7 @@ const ExitCannotStart = 254
 // Run supervises the pod of this process to its end. It does not return when `rkt finish` takes over; else
 // it returns the status to exit with.
 func Run(f Flavor) int {
-	p, err := Open()
+	p, err := take()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "rkt: supervise pod: %v\n", err)
 		return ExitCannotStart
@@ -28,22 +29,13 @@ func Run(f Flavor) int {
 		apps:   map[string]*app{},
 		report: &Reporter{events: make(chan event), done: make(chan struct{})},
 	}
-	for i := range p.Apps {
-		sig, err := ParseSignal(p.Apps[i].StopSignal)
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "rkt: app %q: %v; SIGTERM is used\n", p.Apps[i].Name, err)
-			sig = unix.SIGTERM
-		}
-		s.apps[p.Apps[i].Name] = &app{stopSignal: sig}
-	}
 	stopSignals := s.report.watchSignals()
-	go func() { s.report.send(event{kind: startReturned, err: f.Start(p, s.report)}) }()
-	if err := p.recordStart(); err != nil {
-		fmt.Fprintf(os.Stderr, "rkt: record start of pod: %v\n", err)
-	}
-	if err := s.report.listen(); err != nil {
-		// Without it the pod runs, and stop falls back to signals.
-		fmt.Fprintf(os.Stderr, "rkt: listen for `rkt stop`: %v\n", err)
+	read := make(chan error, 1)
+	go s.start(read)
+	err = p.read()
+	read <- err
+	if err == nil {
+		s.prepare()
 	}
 	exit := s.loop()
 	close(s.report.done)
@@ -51,10 +43,45 @@ func Run(f Flavor) int {
 	if err := os.Remove(poddir.ControlSock); err != nil && !errors.Is(err, os.ErrNotExist) {
 		fmt.Fprintf(os.Stderr, "rkt: %v\n", err)
 	}
-	if err := poddir.WriteJSON(".", poddir.ExitFile, exit); err != nil {
-		fmt.Fprintf(os.Stderr, "rkt: record exit status of pod: %v\n", err)
-	}
 	return p.finish(exit.Code)
+}
+
+// start runs the Flavor's side. read says whether the pod's documents could be read, beside Birth.
+func (s *supervisor) start(read <-chan error) {
+	var err error
+	if e, ok := s.flavor.(Early); ok {
+		err = e.Birth(s.pod)
+	}
+	if rerr := <-read; rerr != nil {
+		err = rerr
+	}
+	if err == nil {
+		err = s.flavor.Start(s.pod, s.report)
+	}
+	s.report.send(event{kind: startReturned, err: err})
+}
+
+// prepare does what is to be done before the first event, while the Flavor starts.
+func (s *supervisor) prepare() {
+	for i := range s.pod.Apps {
+		a := &s.pod.Apps[i]
+		sig, err := ParseSignal(a.StopSignal)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "rkt: app %q: %v; SIGTERM is used\n", a.Name, err)
+			sig = unix.SIGTERM
+		}
+		s.apps[a.Name] = &app{stopSignal: sig}
+	}
+	if err := s.pod.recordStart(); err != nil {
+		fmt.Fprintf(os.Stderr, "rkt: record start of pod: %v\n", err)
+	}
+	if err := s.report.listen(); err != nil {
+		// Without it the pod runs, and stop falls back to signals.
+		fmt.Fprintf(os.Stderr, "rkt: listen for `rkt stop`: %v\n", err)
+	}
+	// The first use of a type is the slow one; this process waits now, and will not when an app ends.
+	_, _ = json.Marshal(&poddir.AppStatus{})
+	_, _ = json.Marshal(&poddir.PodExit{})
 }
 
 type app struct {
@@ -229,6 +256,10 @@ func (s *supervisor) end() poddir.PodExit {
 	}
 	killed := make(chan error)
 	go func() { killed <- s.flavor.Kill() }()
+	early := s.started && s.running() == 0
+	if early {
+		s.writeExit() // beside the end of what the apps left behind
+	}
 	// What the flavor has still to say is listened to: it may not be able to end before it has said it.
 	for done := false; !done; {
 		select {
@@ -244,13 +275,27 @@ func (s *supervisor) end() poddir.PodExit {
 			done = true
 		}
 	}
-	for _, a := range s.pod.Apps {
-		if s.apps[a.Name].state == poddir.AppRunning {
+	for i := range s.pod.Apps {
+		name := s.pod.Apps[i].Name
+		if a := s.apps[name]; a != nil && a.state == poddir.AppRunning {
 			s.stopping = true
-			s.exited(a.Name, Exit{Signal: unix.SIGKILL})
+			s.exited(name, Exit{Signal: unix.SIGKILL})
 		}
 	}
+	if !early {
+		s.writeExit()
+	}
+	return s.exit()
+}
+
+func (s *supervisor) exit() poddir.PodExit {
 	return poddir.PodExit{Schema: poddir.Schema, Code: s.code, App: s.culprit, Stopped: s.requested, Finished: time.Now()}
+}
+
+func (s *supervisor) writeExit() {
+	if err := poddir.WriteJSON(".", poddir.ExitFile, s.exit()); err != nil {
+		fmt.Fprintf(os.Stderr, "rkt: record exit status of pod: %v\n", err)
+	}
 }
 
 func (s *supervisor) running() int {

@@ -3,8 +3,6 @@ package supervise
 import (
 	"os"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"time"
 	"unsafe"
 
@@ -18,43 +16,70 @@ const trimDelay = time.Second
 // heap, and the pages of its own program, which it has touched all over the place and will hardly touch
 // again. The kernel reads those back from the page cache when they are wanted. It is for a process that has
 // a long wait before it; Run calls it for the supervisor.
-//
-// The addresses are looked up at once: PID 1 of a pod has no /proc later on.
 func TrimLater() {
-	ranges := programPages()
 	time.AfterFunc(trimDelay, func() {
 		debug.FreeOSMemory()
-		for _, r := range ranges {
+		for _, r := range programPages() {
 			_ = unix.Madvise(r, unix.MADV_DONTNEED) // advice: the memory is as good without
 		}
 	})
 }
 
-// programPages returns the mappings of this program's file that are never written to: code and constants.
+// Entries of the auxiliary vector, and of ELF program headers (elf.h).
+const (
+	atPhdr  = 3
+	atPhent = 4
+	atPhnum = 5
+
+	ptLoad  = 1
+	ptPhdr  = 6
+	pfWrite = 2
+)
+
+// phdr is Elf64_Phdr.
+type phdr struct {
+	kind, flags                                uint32
+	offset, vaddr, paddr, filesz, memsz, align uint64
+}
+
+// programPages returns the parts of this program in memory that are never written to: code and constants. It
+// asks the program's own headers, as PID 1 of a pod has no /proc.
 func programPages() [][]byte {
-	maps, err := os.ReadFile("/proc/self/maps")
+	aux, err := unix.Auxv()
 	if err != nil {
 		return nil
 	}
-	var self unix.Stat_t
-	if err := unix.Stat("/proc/self/exe", &self); err != nil {
+	var at, size, count uintptr
+	for _, a := range aux {
+		switch a[0] {
+		case atPhdr:
+			at = a[1]
+		case atPhent:
+			size = a[1]
+		case atPhnum:
+			count = a[1]
+		}
+	}
+	if at == 0 || size < unsafe.Sizeof(phdr{}) {
 		return nil
 	}
-	inode := strconv.FormatUint(self.Ino, 10)
+	header := func(i uintptr) *phdr { return (*phdr)(pointer(at + i*size)) }
+	var base uintptr // of a position-independent program
+	for i := range count {
+		if h := header(i); h.kind == ptPhdr {
+			base = at - uintptr(h.vaddr)
+		}
+	}
+	page := uintptr(os.Getpagesize())
 	var out [][]byte
-	for line := range strings.Lines(string(maps)) {
-		// start-end perms offset device inode name
-		f := strings.Fields(line)
-		if len(f) < 6 || len(f[1]) < 4 || f[1][1] == 'w' || f[1][3] != 'p' || f[4] != inode {
+	for i := range count {
+		h := header(i)
+		if h.kind != ptLoad || h.flags&pfWrite != 0 {
 			continue
 		}
-		from, to, _ := strings.Cut(f[0], "-")
-		start, err1 := strconv.ParseUint(from, 16, 64)
-		end, err2 := strconv.ParseUint(to, 16, 64)
-		if err1 != nil || err2 != nil || end <= start {
-			continue
-		}
-		out = append(out, unsafe.Slice((*byte)(pointer(uintptr(start))), end-start))
+		start := (base + uintptr(h.vaddr)) &^ (page - 1)
+		end := (base + uintptr(h.vaddr+h.filesz) + page - 1) &^ (page - 1)
+		out = append(out, unsafe.Slice((*byte)(pointer(start)), end-start))
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +15,7 @@ import (
 // pidOne is the pod's PID 1, seen from the host.
 type pidOne struct {
 	pid, pidfd int
-	gone       chan struct{} // closed when it and all its pod have been reaped
+	reaped     sync.Once
 }
 
 // birth starts PID 1 of the pod in new pid, mount, ipc and uts namespaces, in the network namespace netns
@@ -31,7 +32,7 @@ func birth(netns, sock int) (*pidOne, error) {
 			return nil, fmt.Errorf("enter network namespace: %w", err)
 		}
 	}
-	p := &pidOne{gone: make(chan struct{})}
+	p := &pidOne{}
 	p.pid, err = syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"rkt-pod-init", "init"}, &syscall.ProcAttr{
 		Env:   []string{"GOMAXPROCS=1", "GOTRACEBACK=single"},
 		Files: []uintptr{0, 1, 2, uintptr(sock)},
@@ -53,20 +54,21 @@ func birth(netns, sock int) (*pidOne, error) {
 
 // reap waits until the kernel has taken every process of the pod away.
 func (p *pidOne) reap() {
-	for {
-		if _, err := unix.Wait4(p.pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
-			break
+	p.reaped.Do(func() {
+		for {
+			if _, err := unix.Wait4(p.pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
+				return
+			}
 		}
-	}
-	close(p.gone)
+	})
 }
 
-// kill ends PID 1, and so the pod, and waits for reap.
+// kill ends PID 1, and so the pod.
 func (p *pidOne) kill() error {
 	err := unix.PidfdSendSignal(p.pidfd, unix.SIGKILL, nil, 0)
 	if err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("kill PID 1 of the pod: %w", err)
 	}
-	<-p.gone
+	p.reap()
 	return unix.Close(p.pidfd)
 }

@@ -21,45 +21,44 @@ type Flavor struct {
 	mu        sync.Mutex
 	killed    bool
 	pidOne    *pidOne
+	sock      int // to PID 1
 	detached  bool
 	pidfds    map[string]int // of running apps
 	terminals []*tty.Proxy
 }
 
-var _ supervise.Flavor = (*Flavor)(nil)
+var _ supervise.Early = (*Flavor)(nil)
 
-// Start starts PID 1, passes on its reports, and stays until it has been reaped: the parent death signal of
-// PID 1 hangs on this thread. It reads the socket without the runtime's poller, as the thread has nothing
-// else to do.
-func (f *Flavor) Start(p *supervise.Pod, r *supervise.Reporter) error {
-	runtime.LockOSThread() // never unlocked: the thread is in the pod's network
+// Birth starts PID 1, which reads the plan itself.
+func (f *Flavor) Birth(p *supervise.Pod) error {
+	runtime.LockOSThread() // never unlocked: the thread is in the pod's network from here on
 	ours, theirs, err := wire.Pair()
 	if err != nil {
 		return err
 	}
-	defer unix.Close(ours)
+	defer unix.Close(theirs)
 	netns := -1
 	if fd, ok := p.Netns(); ok {
 		netns = fd
 	}
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.killed {
-		f.mu.Unlock()
 		return errors.New("stopped before it started")
 	}
-	f.detached, f.pidfds = p.Runtime.Detached, map[string]int{}
+	f.sock, f.pidfds = ours, map[string]int{}
 	f.pidOne, err = birth(netns, theirs)
-	one := f.pidOne
-	f.mu.Unlock()
-	unix.Close(theirs)
-	if err != nil {
+	return err
+}
+
+// Start passes on PID 1's reports, and stays until it has been reaped: the parent death signal of PID 1 hangs
+// on this thread. It reads the socket without the runtime's poller, as the thread has nothing else to do.
+func (f *Flavor) Start(p *supervise.Pod, r *supervise.Reporter) error {
+	f.detached = p.Runtime.Detached
+	if err := f.listen(f.sock, r); err != nil {
 		return err
 	}
-	if err := f.listen(ours, r); err != nil {
-		go one.reap() // the end of this thread is the end of PID 1
-		return err
-	}
-	one.reap()
+	f.pidOne.reap()
 	return nil
 }
 
@@ -99,7 +98,7 @@ func (f *Flavor) take(m wire.Message, r *supervise.Reporter) {
 		r.Started(m.App, hostPid(m.FD))
 	case wire.Exited:
 		f.forget(m.App)
-		e := supervise.Exit{Code: m.Code, Signal: unix.Signal(m.Signal), Reason: m.Text}
+		e := supervise.Exit{Code: int(m.Code), Signal: unix.Signal(m.Signal), Reason: m.Text}
 		if e.Signal == unix.SIGKILL {
 			e.OOM = oomKilled(m.App)
 		}

@@ -139,7 +139,7 @@ func (a *app) start() {
 	}
 	if reason, code := a.before(); reason != "" {
 		a.close()
-		a.i.send(wire.Message{Kind: wire.Exited, App: a.Name, Code: code, Text: reason, FD: -1})
+		a.report(wire.Message{Code: uint8(code), Text: reason})
 		return
 	}
 	res, err := a.spawn(a.set)
@@ -149,7 +149,7 @@ func (a *app) start() {
 		if failed := (*confine.ExecError)(nil); errors.As(err, &failed) {
 			code = failed.Code
 		}
-		a.i.send(wire.Message{Kind: wire.Exited, App: a.Name, Code: code, Text: err.Error(), FD: -1})
+		a.report(wire.Message{Code: uint8(code), Text: err.Error()})
 		return
 	}
 	a.i.procs[res.Pid] = a
@@ -206,12 +206,19 @@ func (a *app) exited(ws unix.WaitStatus) {
 	if a.keptThread() {
 		a.close()
 	}
-	m := wire.Message{Kind: wire.Exited, App: a.Name, FD: -1}
+	var m wire.Message
 	if a.end.Signaled() {
-		m.Signal = int(a.end.Signal())
+		m.Signal = uint8(a.end.Signal())
 	} else {
-		m.Code = a.end.ExitStatus()
+		m.Code = uint8(a.end.ExitStatus())
 	}
+	a.report(m)
+}
+
+// report says how the app ended.
+func (a *app) report(m wire.Message) {
+	m.Kind, m.App, m.FD = wire.Exited, a.Name, -1
+	a.i.left--
 	a.i.send(m)
 }
 

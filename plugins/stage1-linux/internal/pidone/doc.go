@@ -10,7 +10,7 @@
 //
 // First every root is built, then every app is started: a pod whose volume is missing runs nothing at all.
 //
-// Invariants: descriptor 3, the supervisor's socket, is the only thing from outside; when its other end is
-// gone PID 1 exits and the kernel ends the pod. After the start no mount of the host is left in PID 1's
+// Invariants: descriptor 3, the supervisor's socket, is the only thing from outside; when the supervisor's thread
+// ends, PID 1 is killed and the kernel ends the pod. After the start no mount of the host is left in PID 1's
 // namespace, so it keeps nothing busy; it opens no path any more, as those are an app's.
 package pidone

@@ -17,7 +17,7 @@ import (
 // Sock is the descriptor of the supervisor's socket.
 const Sock = 3
 
-// Main is PID 1. It returns only when the pod cannot be made; the exit of PID 1 ends it.
+// Main is PID 1. It returns when the last app has ended, or with an error when the pod cannot be made.
 func Main() error {
 	unix.CloseOnExec(Sock)
 	i := &pidOne{procs: map[int]*app{}}
@@ -33,6 +33,7 @@ type pidOne struct {
 	plan  *plan.Plan
 	apps  []*app
 	procs map[int]*app // by pid
+	left  int          // apps that have not been reported as exited
 }
 
 func (i *pidOne) start() error {
@@ -43,7 +44,9 @@ func (i *pidOne) start() error {
 	if i.plan, err = plan.Read("."); err != nil {
 		return err
 	}
-	go i.watchSupervisor()
+	if err := supervised(); err != nil {
+		return err
+	}
 	// What is in /proc/1 of the pod (environ, maps, fd) is nobody's business but root of the host's.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("set dumpable: %w", err)
@@ -69,38 +72,42 @@ func (i *pidOne) start() error {
 		}
 		i.apps = append(i.apps, a)
 	}
-	supervise.TrimLater()
+	i.left = len(i.apps)
 	for _, a := range i.apps {
 		a.start()
 	}
 	i.send(wire.Message{Kind: wire.Up, FD: -1})
+	supervise.TrimLater()
 	return nil
 }
 
-// watchSupervisor ends the pod when the supervisor has ended. PDEATHSIG does the same; this also covers the
-// moment between fork and prctl.
-func (i *pidOne) watchSupervisor() {
+// supervised checks that the supervisor lives. The parent death signal, which is set by now, watches over
+// everything after this moment; without this one look, a supervisor that ended before it was set would be
+// survived.
+func supervised() error {
+	p := []unix.PollFd{{Fd: Sock, Events: unix.POLLIN}}
 	for {
-		_, err := wire.Receive(Sock)
+		n, err := unix.Poll(p, 0)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
-		os.Exit(1)
+		if err != nil || n > 0 {
+			return errors.New("supervisor has ended")
+		}
+		return nil
 	}
 }
 
-// reap collects what ends, apps and orphans alike, for as long as the pod lives.
+// reap collects what ends, apps and orphans alike, until the last app has been reported. Then PID 1 has
+// nothing more to do, and what the apps left behind goes with it.
 func (i *pidOne) reap() error {
-	for {
+	for i.left > 0 {
 		var ws unix.WaitStatus
 		pid, err := unix.Wait4(-1, &ws, 0, nil)
-		switch {
-		case errors.Is(err, unix.EINTR):
+		if errors.Is(err, unix.EINTR) {
 			continue
-		case errors.Is(err, unix.ECHILD):
-			// Nothing can be born any more. The supervisor ends this process.
-			select {}
-		case err != nil:
+		}
+		if err != nil {
 			return fmt.Errorf("wait: %w", err)
 		}
 		if a := i.procs[pid]; a != nil {
@@ -108,6 +115,7 @@ func (i *pidOne) reap() error {
 			a.exited(ws)
 		}
 	}
+	return nil
 }
 
 // send reports. Without a supervisor there is nobody left to do it for.

@@ -1,5 +1,5 @@
-// Package wire is what PID 1 of a pod tells the supervisor, over a SOCK_SEQPACKET socketpair: one JSON object
-// a packet, with at most one descriptor.
+// Package wire is what PID 1 of a pod tells the supervisor, over a SOCK_SEQPACKET socketpair: one message a
+// packet, with at most one descriptor.
 //
 //	PID 1                                        supervisor
 //	  terminal  app + the terminal's master  ─────▶  (apps with a tty, before they start)
@@ -9,6 +9,5 @@
 //	  up                                     ─────▶  every app has been started, or reported as exited
 //	  failed    text                         ─────▶  the pod cannot be made; PID 1 exits
 //
-// Nothing is sent the other way. The end of either side is the end of the pod: PID 1 exits when the
-// supervisor's end is closed, and takes every process of the pod along.
+// Nothing is sent the other way. PID 1 exits when the last app has been reported.
 package wire

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,32 +9,34 @@ import (
 )
 
 // Kind says what a message is about.
-type Kind string
+type Kind uint8
 
 // The kinds.
 const (
-	Terminal Kind = "terminal"
-	Warning  Kind = "warning"
-	Started  Kind = "started"
-	Exited   Kind = "exited"
-	Up       Kind = "up"
-	Failed   Kind = "failed"
+	Terminal Kind = iota + 1
+	Warning
+	Started
+	Exited
+	Up
+	Failed
 )
 
 // Message is one packet. FD is -1 without a descriptor; a receiver owns what it gets.
 type Message struct {
-	Kind   Kind   `json:"kind"`
-	App    string `json:"app,omitempty"`
-	Text   string `json:"text,omitempty"`   // warning, failed; of exited: why the app could not be executed
-	Code   int    `json:"code,omitempty"`   // of exited
-	Signal int    `json:"signal,omitempty"` // of exited
-	FD     int    `json:"-"`
+	Kind   Kind
+	App    string
+	Text   string // warning, failed; of exited: why the app could not be executed
+	Code   uint8  // of exited
+	Signal uint8  // of exited
+	FD     int
 }
 
-// maxPacket bounds a message. Only texts can be long, and are cut; JSON makes at most six bytes of one.
+// A packet is kind, code, signal, the length of the app's name, the name, the text. Both ends are the same
+// program; JSON would cost each of them the first use of it, in the middle of a start.
 const (
-	maxText   = 2 << 10
-	maxPacket = 6*maxText + 1<<10
+	header  = 4
+	maxName = 255
+	maxText = 2 << 10
 )
 
 // Pair makes the two ends, both close-on-exec and blocking.
@@ -49,13 +50,13 @@ func Pair() (supervisor, pid1 int, err error) {
 
 // Send sends one message on a blocking socket.
 func Send(sock int, m Message) error {
-	if len(m.Text) > maxText {
-		m.Text = m.Text[:maxText]
+	if len(m.App) > maxName {
+		return fmt.Errorf("name of %d bytes", len(m.App))
 	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
+	m.Text = m.Text[:min(len(m.Text), maxText)]
+	b := make([]byte, 0, header+len(m.App)+len(m.Text))
+	b = append(b, byte(m.Kind), m.Code, m.Signal, byte(len(m.App)))
+	b = append(append(b, m.App...), m.Text...)
 	var rights []byte
 	if m.FD >= 0 {
 		rights = unix.UnixRights(m.FD)
@@ -70,7 +71,7 @@ func Send(sock int, m Message) error {
 
 // Receive waits for one message; the peer's end is io.EOF.
 func Receive(sock int) (Message, error) {
-	buf := make([]byte, maxPacket)
+	buf := make([]byte, header+maxName+maxText)
 	oob := make([]byte, unix.CmsgSpace(4))
 	n, oobn, flags, _, err := unix.Recvmsg(sock, buf, oob, unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
@@ -82,19 +83,18 @@ func Receive(sock int) (Message, error) {
 			return m, err
 		}
 	}
-	switch {
-	case n == 0:
+	if n == 0 {
 		return m, io.EOF
-	case flags&unix.MSG_TRUNC != 0:
-		err = errors.New("message is too long")
-	default:
-		err = json.Unmarshal(buf[:n], &m)
 	}
-	if err != nil && m.FD >= 0 {
-		unix.Close(m.FD)
-		m.FD = -1
+	if b := buf[:n]; flags&unix.MSG_TRUNC != 0 || n < header || n < header+int(b[3]) {
+		if m.FD >= 0 {
+			unix.Close(m.FD)
+		}
+		return Message{FD: -1}, errors.New("message is malformed")
 	}
-	return m, err
+	m.Kind, m.Code, m.Signal = Kind(buf[0]), buf[1], buf[2]
+	m.App, m.Text = string(buf[header:header+int(buf[3])]), string(buf[header+int(buf[3]):n])
+	return m, nil
 }
 
 func right(oob []byte) (int, error) {

@@ -31,7 +31,7 @@ func TestMessages(t *testing.T) {
 		}
 		got, err := Receive(a)
 		if err != nil || got.Kind != m.Kind || got.App != m.App || got.Code != m.Code || (got.FD >= 0) != (m.FD >= 0) {
-			t.Errorf("received %+v, %v; sent %s", got, err, m.Kind)
+			t.Errorf("received %+v, %v; sent %+v", got, err, m)
 		}
 		if got.FD >= 0 {
 			var x, y unix.Stat_t
