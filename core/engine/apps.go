@@ -47,6 +47,9 @@ func uniqueNames(apps []poddir.App) error {
 }
 
 func (e *Engine) buildApp(pod *poddir.Pod, spec PodSpec, a AppSpec, img *store.Image) (*poddir.App, error) {
+	if a.Name != "" && !image.ValidAppName(a.Name) {
+		return nil, fmt.Errorf("--name: %q is not of the form a-z0-9 with single dashes inside, at most 63 characters", a.Name)
+	}
 	cfg := img.Config.Config
 	app := &poddir.App{
 		Name:              a.Name,
@@ -55,7 +58,7 @@ func (e *Engine) buildApp(pod *poddir.Pod, spec PodSpec, a AppSpec, img *store.I
 		User:              first(a.User, cfg.User),
 		Group:             a.Group,
 		SupplementaryGIDs: a.SupplementaryGIDs,
-		Dir:               first(a.Dir, cfg.WorkingDir, "/"),
+		Dir:               path.Join("/", first(a.Dir, cfg.WorkingDir)),
 		Env:               environment(spec, cfg.Env, a.Env),
 		ReadOnlyRoot:      a.ReadOnlyRoot,
 		Resources:         poddir.Resources{MemoryBytes: a.Memory, CPUMillis: a.CPUMillis, CPUShares: a.CPUShares, OOMScoreAdj: a.OOMScoreAdj},
@@ -73,6 +76,11 @@ func (e *Engine) buildApp(pod *poddir.Pod, spec PodSpec, a AppSpec, img *store.I
 	}
 	if len(app.Argv) == 0 {
 		return nil, fmt.Errorf("the image names no command: give one with --exec=PROGRAM after the image")
+	}
+	for _, s := range append(slices.Clone(app.Argv), app.Env...) {
+		if strings.ContainsRune(s, 0) {
+			return nil, fmt.Errorf("%q holds a NUL byte, which no argument and no variable can", s)
+		}
 	}
 	if spec.Interactive {
 		app.Stdin = poddir.StdinStream
@@ -101,7 +109,7 @@ func (e *Engine) buildApp(pod *poddir.Pod, spec PodSpec, a AppSpec, img *store.I
 	if e.Config.Insecure.Seccomp {
 		app.Seccomp.Mode = poddir.SeccompUnconfined
 	}
-	app.Mounts, err = mounts(pod, spec.Mounts, a.Mounts, app.Name, cfg, extra.MountPoints)
+	app.Mounts, err = mounts(pod, spec, a.Mounts, app.Name, cfg, extra.MountPoints)
 	return app, err
 }
 
@@ -125,7 +133,10 @@ func environment(spec PodSpec, imageEnv, appEnv []string) []string {
 	at := map[string]int{}
 	for _, list := range [][]string{spec.InheritEnv, imageEnv, spec.EnvFile, spec.Env, appEnv} {
 		for _, kv := range list {
-			k, _, _ := strings.Cut(kv, "=")
+			k, _, ok := strings.Cut(kv, "=")
+			if !ok || k == "" {
+				continue // execve(2) can carry it, and nothing can make use of it
+			}
 			if i, ok := at[k]; ok {
 				out[i] = kv
 				continue
@@ -139,7 +150,10 @@ func environment(spec PodSpec, imageEnv, appEnv []string) []string {
 
 // mounts places volumes: the app's own mounts win over the pod's on the same target. What the image wants
 // mounted and nobody gave becomes an empty volume of the pod, filled from the image as Docker does.
-func mounts(pod *poddir.Pod, global, own []poddir.Mount, app string, cfg ocispec.ImageConfig, points []ociapp.MountPoint) ([]poddir.Mount, error) {
+func mounts(pod *poddir.Pod, spec PodSpec, own []poddir.Mount, app string, cfg ocispec.ImageConfig, points []ociapp.MountPoint) ([]poddir.Mount, error) {
+	given := func(name string) bool {
+		return slices.ContainsFunc(spec.Volumes, func(v poddir.Volume) bool { return v.Name == name })
+	}
 	var out []poddir.Mount
 	taken := map[string]bool{}
 	add := func(m poddir.Mount) {
@@ -149,22 +163,21 @@ func mounts(pod *poddir.Pod, global, own []poddir.Mount, app string, cfg ocispec
 			out = append(out, m)
 		}
 	}
-	for _, m := range append(slices.Clone(own), global...) {
-		if !slices.ContainsFunc(pod.Volumes, func(v poddir.Volume) bool { return v.Name == m.Volume }) {
+	for _, m := range append(slices.Clone(own), spec.Mounts...) {
+		if !given(m.Volume) {
 			return nil, fmt.Errorf("mount at %s: no volume is called %q (add --volume=%s,kind=host,source=PATH)", m.Target, m.Volume, m.Volume)
 		}
 		add(m)
 	}
 	for _, p := range points {
 		target := path.Clean("/" + p.Path)
-		if taken[target] {
+		if taken[target] || target == "/" {
 			continue
 		}
 		// appc: a volume of the mount point's name is meant for it.
 		name := p.Name
-		if !slices.ContainsFunc(pod.Volumes, func(v poddir.Volume) bool { return v.Name == name }) {
-			name = app + "-" + p.Name
-			pod.Volumes = append(pod.Volumes, poddir.Volume{Name: name, Kind: poddir.VolumeEmpty, Mode: 0o755})
+		if !given(name) {
+			name = emptyVolume(pod, app, p.Name)
 		}
 		add(poddir.Mount{Volume: name, Target: target, ReadOnly: p.ReadOnly})
 	}
@@ -173,12 +186,31 @@ func mounts(pod *poddir.Pod, global, own []poddir.Mount, app string, cfg ocispec
 		if taken[target] || target == "/" {
 			continue
 		}
-		name := app + "-" + strings.Trim(strings.ReplaceAll(target, "/", "-"), "-")
-		pod.Volumes = append(pod.Volumes, poddir.Volume{Name: name, Kind: poddir.VolumeEmpty, Mode: 0o755})
-		add(poddir.Mount{Volume: name, Target: target, CopyUp: true})
+		add(poddir.Mount{Volume: emptyVolume(pod, app, strings.Trim(target, "/")), Target: target, CopyUp: true})
 	}
 	slices.SortStableFunc(out, func(a, b poddir.Mount) int { return strings.Compare(a.Target, b.Target) })
 	return out, nil
+}
+
+// maxVolumeName keeps what an image makes a volume's name of well below a file name's limit.
+const maxVolumeName = 100
+
+// emptyVolume adds an empty volume to the pod and returns its name: APP-NAME, with what of the image's text can
+// be part of a directory's name, and a number when that name is taken.
+func emptyVolume(pod *poddir.Pod, app, name string) string {
+	safe := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' {
+			return r
+		}
+		return '-'
+	}, name)
+	base := app + "-" + safe[:min(len(safe), maxVolumeName)]
+	unique := base
+	for n := 2; slices.ContainsFunc(pod.Volumes, func(v poddir.Volume) bool { return v.Name == unique }); n++ {
+		unique = fmt.Sprintf("%s-%d", base, n)
+	}
+	pod.Volumes = append(pod.Volumes, poddir.Volume{Name: unique, Kind: poddir.VolumeEmpty, Mode: 0o755})
+	return unique
 }
 
 func sortedKeys[V any](m map[string]V) []string {

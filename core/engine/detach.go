@@ -14,7 +14,7 @@ import (
 // RunDetached prepares a pod here, where progress and errors are seen, and starts it in the background. It
 // returns when every app has been started.
 func (e *Engine) RunDetached(ctx context.Context, spec PodSpec, opts RunOptions) (string, error) {
-	p, _, err := e.prepare(ctx, spec, opts.UUIDFileSave)
+	p, _, err := e.prepare(ctx, spec, opts.UUIDFileSave, nil)
 	if err != nil {
 		return "", err
 	}
@@ -23,6 +23,7 @@ func (e *Engine) RunDetached(ctx context.Context, spec PodSpec, opts RunOptions)
 	if err != nil {
 		return p.UUID, err
 	}
+	opts.UUIDFileSave = "" // done
 	if _, err := e.Detach(ctx, p.UUID, opts); err != nil {
 		// As with Run, a pod that could not start is gone; its log is in the error.
 		if _, rerr := e.Remove(context.WithoutCancel(ctx), p.UUID); rerr != nil && !isGone(rerr) {
@@ -50,7 +51,10 @@ func (e *Engine) Detach(ctx context.Context, prefix string, opts RunOptions) (st
 	if err := os.MkdirAll(logs, 0o750); err != nil {
 		return id, fmt.Errorf("make log directory: %w", err)
 	}
-	opts.Detached = true
+	if err := saveUUID(opts.UUIDFileSave, id); err != nil {
+		return id, err
+	}
+	opts.Detached, opts.UUIDFileSave = true, ""
 	return id, execute.Detached(ctx, execute.Background{
 		Exe: e.exe, Args: append(e.globalArgs(), "start", id), Options: opts, Log: filepath.Join(logs, "rkt.log"),
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -84,7 +85,7 @@ func (e *Engine) Plugins() *plugin.Set { return e.plugins() }
 // launch starts a plugin for one verb, with its own configuration and the engine's log.
 func (e *Engine) launch(ctx context.Context, entry *plugin.Entry, o plugin.Options) (*plugin.Process, error) {
 	conf, err := os.ReadFile(filepath.Join(e.Config.LocalConfig, "plugins", entry.Name+".json"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read configuration of plugin %s: %w", entry.Name, err)
 	}
 	o.Config = conf
@@ -102,22 +103,23 @@ func (e *Engine) launch(ctx context.Context, entry *plugin.Entry, o plugin.Optio
 func (e *Engine) cacheDir(entry *plugin.Entry, kind plugin.Kind) (string, error) {
 	dir := filepath.Join(e.Config.Dir, "cache", entry.Name)
 	err := os.Mkdir(dir, 0o700)
-	if errors.Is(err, os.ErrExist) {
-		return dir, nil
-	}
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.MkdirAll(filepath.Dir(dir), 0o711); err == nil {
 			err = os.Mkdir(dir, 0o700)
 		}
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("make cache of plugin %s: %w", entry.Name, err)
 	}
 	uid, gid, err := plugin.Owner(kind, os.Geteuid(), os.Getegid())
 	if err != nil {
 		return "", err
 	}
-	return dir, os.Lchown(dir, uid, gid)
+	// Each time: who made it may have been killed before this.
+	if err := os.Lchown(dir, uid, gid); err != nil {
+		return "", fmt.Errorf("make cache of plugin %s: %w", entry.Name, err)
+	}
+	return dir, nil
 }
 
 // Plugin finds a plugin by name; what is broken, shadowed or masked is found too, so that it can be shown.

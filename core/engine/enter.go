@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -23,6 +24,9 @@ func (e *Engine) Enter(ctx context.Context, prefix, app string, argv []string, t
 	}
 	if info.State != pod.StateRunning {
 		return &pod.StateError{UUID: id, Is: info.State, Want: string(pod.StateRunning)}
+	}
+	if info.Err != nil {
+		return info.Err
 	}
 	if app, err = chooseApp(info.Pod.Apps, app); err != nil {
 		return err
@@ -55,6 +59,9 @@ func chooseApp(apps []poddir.App, want string) (string, error) {
 	}
 	if want != "" {
 		return "", fmt.Errorf("the pod has no app %q; its apps are %s", want, strings.Join(names, ", "))
+	}
+	if len(names) == 0 {
+		return "", errors.New("the pod has no apps")
 	}
 	if len(names) != 1 {
 		return "", fmt.Errorf("the pod has several apps; choose one with --app: %s", strings.Join(names, ", "))

@@ -108,6 +108,10 @@ func (e *Engine) fetchOne(ctx context.Context, st *store.Store, ref image.Ref, s
 	}
 	name := trustName(done.GetCanonical())
 	if signed {
+		// Else a signature that is good for another name would do: the fetcher speaks with the server, and is not trusted.
+		if asked := trustName(ref.String()); ref.Scheme == image.ACI && asked != name {
+			return nil, fmt.Errorf("verify %s: the fetcher delivered %q instead", asked, name)
+		}
 		if err := e.verifySignature(ctx, staging, name, done); err != nil {
 			return nil, err
 		}

@@ -40,31 +40,52 @@ func (e *Engine) Finish(ctx context.Context, id string, fds launch.FDs) (int, er
 		netns = os.NewFile(uintptr(fd), "netns")
 		defer netns.Close()
 	}
-	e.release(ctx, p, netns)
-	if rt.Remove {
-		if err := p.MoveTo(pod.ExitedGarbage); err != nil {
-			return exit.Code, err
-		}
-		if err := p.Delete(); err != nil {
-			return exit.Code, err
-		}
+	left := e.release(ctx, p, netns)
+	if left != nil {
+		e.Observer.warn("pod %s: %v (rkt gc tries again)", p.UUID, left)
 	}
-	return exit.Code, nil
+	if !rt.Remove {
+		return exit.Code, nil
+	}
+	if err := p.MoveTo(pod.ExitedGarbage); err != nil {
+		return exit.Code, err
+	}
+	if left != nil { // the directory says what is left: gc needs it
+		return exit.Code, nil
+	}
+	return exit.Code, p.Delete()
 }
 
 // release gives back what a pod holds outside its directory: network, the stage1's own things, cgroup. The
-// caller holds the lock and no process of the pod is wanted any more. What fails is told and left for gc: a
-// plugin that cannot start must not keep a pod from ending.
-func (e *Engine) release(ctx context.Context, p *pod.Pod, netns *os.File) {
+// caller holds the lock and no process of the pod is wanted any more. Each part is tried whatever became of the
+// others, and what is released already costs nothing; the error is what is left for gc.
+func (e *Engine) release(ctx context.Context, p *pod.Pod, netns *os.File) error {
+	return errors.Join(reclaim.Cgroup(p.Path()), e.releasePlugins(ctx, p, netns))
+}
+
+// releasePlugins is the part that a plugin must do.
+func (e *Engine) releasePlugins(ctx context.Context, p *pod.Pod, netns *os.File) error {
+	return errors.Join(e.releaseNetwork(ctx, p, netns), e.releaseStage1(ctx, p))
+}
+
+// dispose removes a pod that has run. A plugin that cannot start does not keep it: what the network plugin holds
+// is swept without the pod's directory. Its cgroup can be found by the directory alone, so that one must go first.
+func (e *Engine) dispose(ctx context.Context, p *pod.Pod) error {
 	if err := reclaim.Cgroup(p.Path()); err != nil {
-		e.Observer.warn("pod %s: %v", p.UUID, err)
+		return fmt.Errorf("remove pod %s: %w", p.UUID, err)
 	}
-	if err := e.releaseNetwork(ctx, p, netns); err != nil {
-		e.Observer.warn("pod %s: %v (rkt gc tries again)", p.UUID, err)
+	if err := e.releasePlugins(ctx, p, nil); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		e.Observer.warn("pod %s: %v; removing it all the same", p.UUID, err)
 	}
-	if err := e.releaseStage1(ctx, p); err != nil {
-		e.Observer.warn("pod %s: %v", p.UUID, err)
+	if p.Section() != pod.ExitedGarbage {
+		if err := p.MoveTo(pod.ExitedGarbage); err != nil {
+			return err
+		}
 	}
+	return p.Delete()
 }
 
 func (e *Engine) releaseNetwork(ctx context.Context, p *pod.Pod, netns *os.File) error {
@@ -74,9 +95,6 @@ func (e *Engine) releaseNetwork(ctx context.Context, p *pod.Pod, netns *os.File)
 	entry, err := e.pinned(p.Path(), kindNetwork)
 	if err != nil {
 		return err
-	}
-	if entry == nil {
-		return fmt.Errorf("tear down network: plugins.json names no network plugin")
 	}
 	proc, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindNetwork, FDs: network.FDs(netns)})
 	if err != nil {
@@ -89,7 +107,7 @@ func (e *Engine) releaseNetwork(ctx context.Context, p *pod.Pod, netns *os.File)
 // releaseStage1 starts the pinned stage1 only when it says that it has something to clean.
 func (e *Engine) releaseStage1(ctx context.Context, p *pod.Pod) error {
 	entry, err := e.pinned(p.Path(), kindStage1)
-	if err != nil || entry == nil {
+	if err != nil {
 		return err
 	}
 	if !entry.Capable("rkt.stage1", "cleanup") {

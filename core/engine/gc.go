@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/rkt/rkt/v2/core/network"
@@ -41,55 +42,41 @@ func (e *Engine) GC(ctx context.Context, o GCOptions) (GCReport, error) {
 		}
 		*list = append(*list, id)
 	}
-	for id, err := range e.each(pod.Run) {
-		if err == nil {
-			err = e.markExited(ctx, id)
-		}
-		note(id, err, &report.Marked)
-	}
-	for _, s := range []pod.Section{pod.Embryo, pod.Prepare} {
-		for id, err := range e.each(s) {
-			if err == nil {
-				err = reclaim.Move(e.Pods, id, s, pod.Garbage)
-			}
-			note(id, err, &report.Marked)
-		}
-	}
-	if !o.MarkOnly {
-		for id, err := range e.each(pod.Prepared) {
-			if info, ierr := e.Pods.Info(id); err == nil && ierr == nil && time.Since(info.Pod.Created) >= o.ExpirePrepared {
-				note(id, reclaim.Move(e.Pods, id, pod.Prepared, pod.Garbage), &report.Marked)
-			}
-		}
-		for id, err := range e.each(pod.ExitedGarbage) {
-			if info, ierr := e.Pods.Info(id); err == nil && ierr == nil && time.Since(info.Marked) < o.Grace {
-				report.Kept = append(report.Kept, id)
-				continue
-			}
-			note(id, e.deletePod(ctx, id), &report.Removed)
-		}
-		for id := range e.each(pod.Garbage) {
-			note(id, e.deletePod(ctx, id), &report.Removed)
-		}
-		errs = append(errs, e.sweep(ctx)...)
-	}
-	return report, errors.Join(errs...)
-}
-
-// each yields the pods of a section; a section that cannot be read yields one error.
-func (e *Engine) each(s pod.Section) func(func(string, error) bool) {
-	return func(yield func(string, error) bool) {
+	each := func(s pod.Section, do func(id string)) {
 		ids, err := e.Pods.In(s)
 		if err != nil {
-			yield("", err)
-			return
+			errs = append(errs, fmt.Errorf("collect garbage: %w", err))
 		}
 		for _, id := range ids {
-			if !yield(id, nil) {
-				return
+			if ctx.Err() == nil { // Ctrl-C: the next gc goes on
+				do(id)
 			}
 		}
 	}
+	each(pod.Run, func(id string) { note(id, e.markExited(ctx, id), &report.Marked) })
+	for _, s := range []pod.Section{pod.Embryo, pod.Prepare} {
+		each(s, func(id string) { note(id, reclaim.Move(e.Pods, id, s, pod.Garbage), &report.Marked) })
+	}
+	if o.MarkOnly {
+		return report, errors.Join(append(errs, ctx.Err())...)
+	}
+	each(pod.Prepared, func(id string) {
+		if info, err := e.Pods.Info(id); err == nil && time.Since(info.Pod.Created) >= o.ExpirePrepared {
+			note(id, reclaim.Move(e.Pods, id, pod.Prepared, pod.Garbage), &report.Marked)
+		}
+	})
+	each(pod.ExitedGarbage, func(id string) {
+		if info, err := e.Pods.Info(id); err == nil && time.Since(info.Marked) < o.Grace {
+			report.Kept = append(report.Kept, id)
+			return
+		}
+		note(id, e.deletePod(ctx, id), &report.Removed)
+	})
+	each(pod.Garbage, func(id string) { note(id, e.deletePod(ctx, id), &report.Removed) })
+	if ctx.Err() == nil {
+		errs = append(errs, e.sweep(ctx)...)
+	}
+	return report, errors.Join(append(errs, ctx.Err())...)
 }
 
 func isGone(err error) bool {
@@ -108,7 +95,12 @@ func (e *Engine) markExited(ctx context.Context, id string) error {
 	if p.Section() != pod.Run {
 		return pod.ErrLocked // another gc was quicker
 	}
-	e.release(ctx, p, nil)
+	if err := e.release(ctx, p, nil); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		e.Observer.warn("pod %s: %v (tried again when it is removed)", p.UUID, err)
+	}
 	return p.MoveTo(pod.ExitedGarbage)
 }
 
@@ -118,10 +110,10 @@ func (e *Engine) deletePod(ctx context.Context, id string) error {
 		return err
 	}
 	defer p.Close()
-	if !network.Down(p.Path()) {
-		e.release(ctx, p, nil)
+	if p.Section() == pod.Garbage { // never ran
+		return p.Delete()
 	}
-	return reclaim.Delete(p)
+	return e.dispose(ctx, p)
 }
 
 // sweep drops what no pod refers to any more: leases of dead pods, pinned plugins, dead staging directories.

@@ -58,12 +58,18 @@ func (e *Engine) isolate(app *poddir.App, isolators []ociapp.Isolator, a AppSpec
 			app.NoNewPrivileges, err = decode[bool](i)
 		case "os/linux/cpu-shares":
 			var v uint64
-			if v, err = decode[uint64](i); app.Resources.CPUShares == 0 {
+			if v, err = decode[uint64](i); err == nil && (v < 2 || v > 262144) {
+				err = fmt.Errorf("isolator %s: %d is not between 2 and 262144", i.Name, v)
+			}
+			if app.Resources.CPUShares == 0 {
 				app.Resources.CPUShares = v
 			}
 		case "os/linux/oom-score-adj":
 			var v int
-			if v, err = decode[int](i); app.Resources.OOMScoreAdj == nil {
+			if v, err = decode[int](i); err == nil && (v < -1000 || v > 1000) {
+				err = fmt.Errorf("isolator %s: %d is not between -1000 and 1000", i.Name, v)
+			}
+			if app.Resources.OOMScoreAdj == nil {
 				app.Resources.OOMScoreAdj = &v
 			}
 		default:

@@ -6,12 +6,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/rkt/rkt/v2/core/fetch"
+	"github.com/rkt/rkt/v2/core/internal/linux"
 	"github.com/rkt/rkt/v2/core/plugin"
 	fetcherv1 "github.com/rkt/rkt/v2/proto/rkt/fetcher/v1"
 )
@@ -25,6 +25,8 @@ const maxKey = 4 << 20
 // DiscoverKeys fetches the public keys that a prefix's server names (appc discovery, ac-discovery-pubkeys). Core
 // speaks no HTTP: a fetcher delivers them as blobs. Nothing is trusted yet.
 func (e *Engine) DiscoverKeys(ctx context.Context, prefix string) ([][]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.Config.FetchLimit)
+	defer cancel()
 	entry, err := e.Plugins().Fetcher(keyScheme)
 	if err != nil {
 		return nil, err
@@ -74,22 +76,25 @@ func readKey(layout, want string) ([]byte, error) {
 	if err := d.Validate(); err != nil {
 		return nil, fmt.Errorf("read public key: %w", err)
 	}
-	root, err := os.OpenRoot(layout)
+	dir, err := linux.OpenDir(layout)
 	if err != nil {
 		return nil, fmt.Errorf("read public key: %w", err)
 	}
-	defer root.Close()
-	f, err := root.Open(filepath.Join("blobs", string(d.Algorithm()), d.Encoded()))
+	defer dir.Close()
+	f, _, err := linux.OpenBeneath(dir, filepath.Join("blobs", string(d.Algorithm()), d.Encoded()))
 	if err != nil {
 		return nil, fmt.Errorf("read public key: %w", err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxKey+1))
-	if err != nil || len(b) > maxKey {
-		return nil, fmt.Errorf("read public key %s: larger than %d bytes or unreadable: %w", want, maxKey, err)
+	if err != nil {
+		return nil, fmt.Errorf("read public key %s: %w", want, err)
+	}
+	if len(b) > maxKey {
+		return nil, fmt.Errorf("read public key %s: it is larger than %d bytes", want, maxKey)
 	}
 	if got := d.Algorithm().FromBytes(b); got != d {
-		return nil, fmt.Errorf("read public key: its digest is %s, not %s", got, strings.TrimSpace(want))
+		return nil, fmt.Errorf("read public key: its digest is %s, not %s", got, want)
 	}
 	return b, nil
 }

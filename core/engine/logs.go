@@ -17,6 +17,9 @@ func (e *Engine) LogFile(prefix, app string) (string, *pod.Info, error) {
 	if err != nil {
 		return "", nil, err
 	}
+	if info.Err != nil {
+		return "", nil, info.Err
+	}
 	if app, err = chooseApp(info.Pod.Apps, app); err != nil {
 		return "", info, err
 	}

@@ -18,31 +18,31 @@ const (
 	kindNetwork = "network"
 )
 
-// pinPlugins copies the plugins that the pod will need for as long as it exists, by digest, and records them
-// in plugins.json. It returns the copy of the last one given.
-func (e *Engine) pinPlugins(p *pod.Pod, entries map[string]*plugin.Entry) (*plugin.Entry, error) {
-	rec := poddir.Plugins{Schema: poddir.Schema, Plugins: map[string]poddir.PinnedPlugin{}}
-	if err := poddir.ReadJSON(p.Path(), poddir.PluginsFile, &rec); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+// pin copies a plugin by digest, for as long as a pod refers to it, and returns the copy.
+func (e *Engine) pin(entry *plugin.Entry) (*plugin.Entry, poddir.PinnedPlugin, error) {
+	rec := poddir.PinnedPlugin{Name: entry.Name, Version: entry.Manifest.Version, Protocol: launch.Protocol}
+	var err error
+	if rec.Digest, err = e.pins().Pin(entry); err != nil {
+		return nil, rec, err
 	}
-	var pinned *plugin.Entry
-	for kind, entry := range entries {
-		digest, err := e.pins().Pin(entry)
-		if err != nil {
-			return nil, err
-		}
-		rec.Plugins[kind] = poddir.PinnedPlugin{Name: entry.Name, Version: entry.Manifest.Version, Digest: digest, Protocol: launch.Protocol}
-		if pinned, err = e.pins().Entry(digest); err != nil {
-			return nil, err
-		}
-	}
-	if err := poddir.WriteJSON(p.Path(), poddir.PluginsFile, rec); err != nil {
-		return nil, fmt.Errorf("record plugins of pod %s: %w", p.UUID, err)
-	}
-	return pinned, nil
+	copied, err := e.pins().Entry(rec.Digest)
+	return copied, rec, err
 }
 
-// pinned returns the pod's own copy of a kind of plugin; nil when it has none.
+// recordPlugin adds a pinned plugin to the pod's plugins.json.
+func recordPlugin(p *pod.Pod, kind string, pinned poddir.PinnedPlugin) error {
+	rec := poddir.Plugins{Schema: poddir.Schema, Plugins: map[string]poddir.PinnedPlugin{}}
+	if err := poddir.ReadJSON(p.Path(), poddir.PluginsFile, &rec); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	rec.Plugins[kind] = pinned
+	if err := poddir.WriteJSON(p.Path(), poddir.PluginsFile, rec); err != nil {
+		return fmt.Errorf("record plugins of pod %s: %w", p.UUID, err)
+	}
+	return nil
+}
+
+// pinned returns the pod's own copy of a kind of plugin.
 func (e *Engine) pinned(podDir, kind string) (*plugin.Entry, error) {
 	var rec poddir.Plugins
 	if err := poddir.ReadJSON(podDir, poddir.PluginsFile, &rec); err != nil {
@@ -50,7 +50,7 @@ func (e *Engine) pinned(podDir, kind string) (*plugin.Entry, error) {
 	}
 	p, ok := rec.Plugins[kind]
 	if !ok {
-		return nil, nil
+		return nil, fmt.Errorf("find plugin of pod %s: its %s names no %s", filepath.Base(podDir), poddir.PluginsFile, kind)
 	}
 	return e.pins().Entry(p.Digest)
 }

@@ -14,16 +14,20 @@ import (
 
 // Prepare makes a pod that is complete but for its start, and leaves it prepared.
 func (e *Engine) Prepare(ctx context.Context, spec PodSpec) (string, error) {
-	p, _, err := e.prepare(ctx, spec, "")
+	p, _, err := e.prepare(ctx, spec, "", nil)
 	if err != nil {
 		return "", err
 	}
 	defer p.Close()
-	return p.UUID, p.MoveTo(pod.Prepared)
+	if err := p.MoveTo(pod.Prepared); err != nil {
+		return "", err
+	}
+	return p.UUID, p.Sync() // whoever has been told the UUID finds the pod after a power loss, too
 }
 
-// prepare returns the locked pod in prepare/ and its stage1. On error the pod is gone, or left for gc to find.
-func (e *Engine) prepare(ctx context.Context, spec PodSpec, uuidFile string) (p *pod.Pod, stage1 *plugin.Entry, err error) {
+// prepare returns the locked pod in prepare/ and its pinned stage1. On error the pod is gone, or left for gc to
+// find. settled, if not nil, is told the stage1 as soon as the images are there and nothing slow is to come.
+func (e *Engine) prepare(ctx context.Context, spec PodSpec, uuidFile string, settled func(context.Context, *plugin.Entry)) (p *pod.Pod, stage1 *plugin.Entry, err error) {
 	if len(spec.Apps) == 0 {
 		return nil, nil, errors.New("no image given")
 	}
@@ -61,6 +65,13 @@ func (e *Engine) prepare(ctx context.Context, spec PodSpec, uuidFile string) (p 
 	if err != nil {
 		return p, nil, err
 	}
+	stage1, pinned, err := e.pin(stage1)
+	if err != nil {
+		return p, nil, err
+	}
+	if settled != nil {
+		settled(ctx, stage1)
+	}
 	desc.UUID, desc.Created = p.UUID, time.Now()
 	desc.Stage1 = flavor(stage1)
 	if desc.Hostname == "" {
@@ -69,7 +80,7 @@ func (e *Engine) prepare(ctx context.Context, spec PodSpec, uuidFile string) (p 
 	if err = writePod(p, desc); err != nil {
 		return p, nil, err
 	}
-	stage1, err = e.pinPlugins(p, map[string]*plugin.Entry{kindStage1: stage1})
+	err = recordPlugin(p, kindStage1, pinned)
 	return p, stage1, err
 }
 

@@ -10,10 +10,10 @@ import (
 // factors are the suffixes of Kubernetes' quantities, which appc's isolators and --memory, --cpu share.
 func factors() map[string]*big.Rat {
 	f := map[string]*big.Rat{"m": big.NewRat(1, 1000), "": big.NewRat(1, 1)}
-	for i, s := range []string{"k", "M", "G", "T", "P"} {
+	for i, s := range []string{"k", "M", "G", "T", "P", "E"} {
 		f[s] = new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(1000), big.NewInt(int64(i+1)), nil))
 	}
-	for i, s := range []string{"Ki", "Mi", "Gi", "Ti", "Pi"} {
+	for i, s := range []string{"Ki", "Mi", "Gi", "Ti", "Pi", "Ei"} {
 		f[s] = new(big.Rat).SetInt(new(big.Int).Lsh(big.NewInt(1), uint(10*(i+1))))
 	}
 	f["K"] = f["k"] // podman's users type it
@@ -51,6 +51,9 @@ func ParseBytes(s string) (int64, error) {
 		return 0, err
 	}
 	n, err := round(q, s)
+	if err == nil && n < 4096 && strings.HasSuffix(s, "m") {
+		return 0, fmt.Errorf("%q is a few thousandths of a byte: the suffix of a mebibyte is Mi", s)
+	}
 	if err == nil && n < 4096 {
 		return 0, fmt.Errorf("%q is less than 4096 bytes, the smallest limit that the kernel takes", s)
 	}

@@ -3,8 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 
 	"github.com/rkt/rkt/v2/core/pod"
 )
@@ -27,26 +25,13 @@ func (e *Engine) Remove(ctx context.Context, prefix string) (string, error) {
 		return id, err
 	}
 	defer p.Close()
-	to := pod.Garbage
 	if p.Section() == pod.Run || p.Section() == pod.ExitedGarbage {
-		e.release(ctx, p, nil)
-		to = pod.ExitedGarbage
+		return id, e.dispose(ctx, p)
 	}
-	if p.Section() != to {
-		if err := p.MoveTo(to); err != nil {
+	if p.Section() != pod.Garbage {
+		if err := p.MoveTo(pod.Garbage); err != nil {
 			return id, err
 		}
 	}
 	return id, p.Delete()
-}
-
-// saveUUID writes --uuid-file-save, as soon as the pod directory exists.
-func saveUUID(path, uuid string) error {
-	if path == "" {
-		return nil
-	}
-	if err := os.WriteFile(path, []byte(uuid), 0o644); err != nil {
-		return fmt.Errorf("save pod UUID: %w", err)
-	}
-	return nil
 }

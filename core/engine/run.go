@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
+	"time"
 
 	"github.com/rkt/rkt/v2/core/cgroup"
 	"github.com/rkt/rkt/v2/core/execute"
@@ -18,12 +20,18 @@ import (
 // Run prepares a pod and becomes its supervisor: the same process, from here on the pod. It returns only when
 // something went wrong, and then the pod is gone.
 func (e *Engine) Run(ctx context.Context, spec PodSpec, opts RunOptions) error {
-	p, stage1, err := e.prepare(ctx, spec, opts.UUIDFileSave)
+	s := &starting{engine: e, opts: opts}
+	p, stage1, err := e.prepare(ctx, spec, opts.UUIDFileSave, s.launch)
 	if err != nil {
+		s.abandon()
 		return err
 	}
-	err = e.start(ctx, p, stage1, opts)
-	discard(p)
+	err = s.start(ctx, p, stage1)
+	if p.Section() == pod.ExitedGarbage {
+		p.Close() // gc has to know what is left
+	} else {
+		discard(p)
+	}
 	return err
 }
 
@@ -48,30 +56,39 @@ func (e *Engine) RunPrepared(ctx context.Context, prefix string, opts RunOptions
 		return err
 	}
 	defer p.Close()
+	if err := saveUUID(opts.UUIDFileSave, id); err != nil {
+		return err
+	}
 	stage1, err := e.pinned(p.Path(), kindStage1)
 	if err != nil {
 		return err
 	}
-	return e.start(ctx, p, stage1, opts)
+	s := &starting{engine: e, opts: opts}
+	return s.start(ctx, p, stage1)
 }
 
 // start is the life of a pod up to its supervisor, step by step. Everything that it makes outside the pod
 // directory is undone when a later step fails.
-func (e *Engine) start(ctx context.Context, p *pod.Pod, stage1 *plugin.Entry, opts RunOptions) (err error) {
-	var desc poddir.Pod
-	if err := poddir.ReadJSON(p.Path(), poddir.PodFile, &desc); err != nil {
+func (s *starting) start(ctx context.Context, p *pod.Pod, stage1 *plugin.Entry) error {
+	s.pod = p
+	defer s.undo()
+	if err := poddir.ReadJSON(p.Path(), poddir.PodFile, &s.desc); err != nil {
 		return err
 	}
 	if err := p.MoveTo(pod.Run); err != nil {
 		return err
 	}
-	s := &starting{engine: e, pod: p, desc: &desc, opts: opts, stage1: stage1}
-	defer s.undo()
-
-	if err := s.launch(ctx); err != nil {
+	if s.launched == nil {
+		s.launch(ctx, stage1)
+	}
+	if err := s.await(); err != nil {
 		return err
 	}
+	cg := s.makeCgroup()
 	if err := s.validate(ctx); err != nil {
+		return errors.Join(err, <-cg)
+	}
+	if err := <-cg; err != nil {
 		return err
 	}
 	if err := s.connect(ctx); err != nil {
@@ -80,7 +97,7 @@ func (e *Engine) start(ctx context.Context, p *pod.Pod, stage1 *plugin.Entry, op
 	if err := s.record(); err != nil {
 		return err
 	}
-	plan, err := execute.Run(ctx, s.stage1Proc, p.Path(), p.UUID, e.Config.Debug)
+	plan, err := execute.Run(ctx, s.stage1Proc, p.Path(), p.UUID, s.engine.Config.Debug)
 	if err != nil {
 		return err
 	}
@@ -97,35 +114,40 @@ func (e *Engine) start(ctx context.Context, p *pod.Pod, stage1 *plugin.Entry, op
 type starting struct {
 	engine *Engine
 	pod    *pod.Pod
-	desc   *poddir.Pod
+	desc   poddir.Pod
 	opts   RunOptions
-	stage1 *plugin.Entry
 
 	netns      *os.File
-	network    *plugin.Entry
+	launched   chan error // one answer, when every plugin has started or failed to
 	stage1Proc *plugin.Process
 	netProc    *plugin.Process
+	netPin     poddir.PinnedPlugin
 	runtime    poddir.Runtime
 }
 
-// launch makes the network namespace and starts the plugins side by side: each costs some milliseconds of
-// exec and handshake, and neither needs the other.
-func (s *starting) launch(ctx context.Context) error {
-	e := s.engine
+// launch makes the network namespace and begins to start the plugins side by side, while the caller goes on with
+// the pod's directory: each plugin costs some milliseconds of exec and handshake, and needs nothing of the pod yet.
+func (s *starting) launch(ctx context.Context, stage1 *plugin.Entry) {
+	s.launched = make(chan error, 1)
 	if s.opts.Network != poddir.NetworkHost {
 		var err error
 		if s.netns, err = network.NewNamespace(); err != nil {
-			return err
+			s.launched <- err
+			close(s.launched)
+			return
 		}
 	}
 	started := make(chan error, 1)
 	go func() {
 		var err error
-		s.stage1Proc, err = e.launch(ctx, s.stage1, plugin.Options{Kind: plugin.KindStage1, FDs: network.FDs(s.netns)})
+		s.stage1Proc, err = s.engine.launch(ctx, stage1, plugin.Options{Kind: plugin.KindStage1, FDs: network.FDs(s.netns)})
 		started <- err
 	}()
-	neterr := s.launchNetwork(ctx)
-	return errors.Join(<-started, neterr)
+	go func() {
+		err := s.launchNetwork(ctx)
+		s.launched <- errors.Join(<-started, err)
+		close(s.launched) // abandon may wait once more
+	}()
 }
 
 func (s *starting) launchNetwork(ctx context.Context) error {
@@ -137,11 +159,44 @@ func (s *starting) launchNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.network, err = e.pinPlugins(s.pod, map[string]*plugin.Entry{kindNetwork: entry}); err != nil {
+	if entry, s.netPin, err = e.pin(entry); err != nil {
 		return err
 	}
-	s.netProc, err = e.launch(ctx, s.network, plugin.Options{Kind: plugin.KindNetwork, FDs: network.FDs(s.netns)})
+	s.netProc, err = e.launch(ctx, entry, plugin.Options{Kind: plugin.KindNetwork, FDs: network.FDs(s.netns)})
 	return err
+}
+
+// await returns when the plugins are up, and records the network's: from here on gc knows whom to ask.
+func (s *starting) await() error {
+	if err := <-s.launched; err != nil {
+		return err
+	}
+	if s.netProc == nil {
+		return nil
+	}
+	return recordPlugin(s.pod, kindNetwork, s.netPin)
+}
+
+// abandon ends plugins that were launched for a pod that did not come to be.
+func (s *starting) abandon() {
+	if s.launched != nil {
+		<-s.launched
+	}
+	if err := s.reap(); err != nil {
+		s.engine.Observer.warn("%v", err)
+	}
+}
+
+// makeCgroup works beside the stage1's validation: a scope costs a round trip to systemd. It comes after the
+// plugins' launch, since it may move this process, and they have to come along.
+func (s *starting) makeCgroup() <-chan error {
+	made := make(chan error, 1)
+	go func() {
+		var err error
+		s.runtime.Cgroup, err = cgroup.Create(s.pod.UUID)
+		made <- err
+	}()
+	return made
 }
 
 func (s *starting) validate(ctx context.Context) error {
@@ -175,7 +230,7 @@ func (e *Engine) networkDirs() network.Dirs {
 	}
 }
 
-// record makes the pod's cgroup and writes what only this start knows.
+// record writes what only this start knows.
 func (s *starting) record() error {
 	e := s.engine
 	id := s.opts.Identity
@@ -183,17 +238,12 @@ func (s *starting) record() error {
 	if err := network.WriteIdentity(s.pod.Path(), id, s.runtime.Network); err != nil {
 		return err
 	}
-	cg, err := cgroup.Create(s.pod.UUID)
-	if err != nil {
-		return err
-	}
 	s.runtime.Schema = poddir.Schema
 	s.runtime.DataDir = e.Config.Dir
-	s.runtime.Cgroup = cg
 	s.runtime.Finish = append(append([]string{e.exe}, e.globalArgs()...), "finish", s.pod.UUID)
 	s.runtime.Remove = s.opts.Remove
 	s.runtime.Detached = s.opts.Detached
-	s.runtime.GraceSeconds = int(e.Config.StopGrace.Seconds())
+	s.runtime.GraceSeconds = int((e.Config.StopGrace + time.Second - 1) / time.Second) // never 0, which means default
 	s.runtime.Debug = e.Config.Debug
 	if s.opts.Detached {
 		if err := os.MkdirAll(s.pod.Path()+"/"+poddir.LogsDir, 0o750); err != nil {
@@ -206,14 +256,18 @@ func (s *starting) record() error {
 // reap ends the plugins. Nothing may be left when this process becomes the supervisor: it would find children
 // that it knows nothing of.
 func (s *starting) reap() error {
-	var errs []error
-	for _, p := range []**plugin.Process{&s.stage1Proc, &s.netProc} {
+	var errs [2]error
+	var wg sync.WaitGroup
+	for i, p := range []**plugin.Process{&s.stage1Proc, &s.netProc} {
 		if *p != nil {
-			errs = append(errs, (*p).Close())
-			*p = nil
+			wg.Go(func() {
+				errs[i] = (*p).Close()
+				*p = nil
+			})
 		}
 	}
-	return errors.Join(errs...)
+	wg.Wait()
+	return errors.Join(errs[:]...)
 }
 
 // fds are what the supervisor may keep. The lock goes to no plugin: one that outlives a killed rkt by the moment
@@ -225,10 +279,13 @@ func (s *starting) fds() []plugin.FD {
 
 // undo runs only when the start has failed: Become does not return otherwise.
 func (s *starting) undo() {
-	if err := s.reap(); err != nil {
-		s.engine.Observer.warn("%v", err)
+	s.abandon()
+	if err := s.engine.release(context.Background(), s.pod, s.netns); err != nil {
+		s.engine.Observer.warn("pod %s: %v (rkt gc tries again)", s.pod.UUID, err)
+		if err := s.pod.MoveTo(pod.ExitedGarbage); err != nil {
+			s.engine.Observer.warn("%v", err)
+		}
 	}
-	s.engine.release(context.Background(), s.pod, s.netns)
 	if s.netns != nil {
 		s.netns.Close()
 	}

@@ -59,6 +59,9 @@ func (e *Engine) kill(ctx context.Context, id string) error {
 	if err == nil || isGone(err) {
 		return nil
 	}
+	if ctx.Err() != nil {
+		return err
+	}
 	if err := reclaim.KillSupervisor(e.Pods, id); err != nil && !isGone(err) {
 		return err
 	}

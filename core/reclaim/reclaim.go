@@ -8,7 +8,6 @@ package reclaim
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -67,12 +66,18 @@ func KillSupervisor(pods *pod.Pods, id string) error {
 // Cgroup kills what is left in a dead pod's cgroup and removes it. The caller holds the pod's lock.
 func Cgroup(podDir string) error {
 	var rt poddir.Runtime
-	err := poddir.ReadJSON(podDir, poddir.RuntimeFile, &rt)
-	if errors.Is(err, fs.ErrNotExist) {
-		// Its start was cut short, perhaps between the cgroup's making and its record.
-		rt.Cgroup, err = cgroup.Find(filepath.Base(podDir))
+	if err := poddir.ReadJSON(podDir, poddir.RuntimeFile, &rt); err != nil {
+		// Its start was cut short, perhaps between the cgroup's making and its record, or the record was lost with
+		// the power.
+		if rt.Cgroup, err = cgroup.Find(filepath.Base(podDir)); err != nil {
+			return err
+		}
 	}
-	if err != nil {
+	// Nearly always nothing is left that could be killed: the pod's PID namespace has ended with its supervisor.
+	if err := cgroup.Remove(rt.Cgroup); !errors.Is(err, unix.EBUSY) {
+		return err
+	}
+	if err := cgroup.Kill(rt.Cgroup); err != nil {
 		return err
 	}
 	return cgroup.Remove(rt.Cgroup)
@@ -90,6 +95,3 @@ func Move(pods *pod.Pods, id string, from, to pod.Section) error {
 	}
 	return p.MoveTo(to)
 }
-
-// Delete removes a pod in a garbage section.
-func Delete(p *pod.Pod) error { return p.Delete() }
