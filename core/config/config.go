@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/viper"
@@ -53,7 +54,7 @@ func Load(f Flags, getenv func(string) string) (Config, error) {
 	c := Config{
 		SystemConfig: first(f.SystemConfig, getenv("RKT_SYSTEM_CONFIG"), DefaultSystemConfig),
 		LocalConfig:  first(f.LocalConfig, getenv("RKT_LOCAL_CONFIG"), DefaultLocalConfig),
-		PluginPath:   f.PluginPath,
+		PluginPath:   slices.Clone(f.PluginPath),
 		Debug:        f.Debug,
 	}
 	if p := getenv("RKT_PLUGIN_PATH"); len(c.PluginPath) == 0 && p != "" {
@@ -62,6 +63,12 @@ func Load(f Flags, getenv func(string) string) (Config, error) {
 	var err error
 	if c.Insecure, err = ParseInsecure(f.Insecure); err != nil {
 		return c, err
+	}
+	// rkt finish and a detached start run with these from other directories.
+	for _, dir := range append([]*string{&c.SystemConfig, &c.LocalConfig}, pointers(c.PluginPath)...) {
+		if *dir, err = filepath.Abs(*dir); err != nil {
+			return c, fmt.Errorf("read configuration: %w", err)
+		}
 	}
 	v := viper.New()
 	v.SetDefault("dir", DefaultDir)
@@ -76,13 +83,37 @@ func Load(f Flags, getenv func(string) string) (Config, error) {
 	}
 	c.Stage1 = first(getenv("RKT_STAGE1"), v.GetString("stage1"))
 	c.ImageSearch = v.GetStringSlice("image.search")
-	c.StopGrace = v.GetDuration("stop.grace")
-	c.FetchLimit = v.GetDuration("fetch.timeout")
-	if c.StopGrace <= 0 || c.FetchLimit <= 0 {
-		return c, fmt.Errorf("read configuration: stop.grace and fetch.timeout must be durations above zero, such as \"10s\"")
+	if c.StopGrace, err = duration(v, "stop.grace"); err != nil {
+		return c, err
+	}
+	if c.FetchLimit, err = duration(v, "fetch.timeout"); err != nil {
+		return c, err
 	}
 	c.Dir, err = dataDir(first(f.Dir, getenv("RKT_DIR"), v.GetString("dir")))
 	return c, err
+}
+
+// duration insists on a unit: viper would take a bare 10 for nanoseconds.
+func duration(v *viper.Viper, key string) (time.Duration, error) {
+	var d time.Duration
+	switch value := v.Get(key).(type) {
+	case time.Duration:
+		d = value
+	case string:
+		d, _ = time.ParseDuration(value)
+	}
+	if d <= 0 {
+		return 0, fmt.Errorf("read configuration: %s = %v is no duration above zero, such as \"10s\"", key, v.Get(key))
+	}
+	return d, nil
+}
+
+func pointers(list []string) []*string {
+	var out []*string
+	for i := range list {
+		out = append(out, &list[i])
+	}
+	return out
 }
 
 func merge(v *viper.Viper, path string) error {

@@ -37,6 +37,9 @@ func WriteIdentity(podDir string, id Identity, net poddir.Network) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write pod's etc: %w", err)
 	}
+	if err := os.Chmod(dir, 0o755); err != nil { // whatever the caller's umask says
+		return fmt.Errorf("write pod's etc: %w", err)
+	}
 	files := map[string]string{"hostname": id.Hostname + "\n"}
 	var err error
 	if files["hosts"], err = hosts(id, net); err != nil {
@@ -50,7 +53,11 @@ func WriteIdentity(podDir string, id Identity, net poddir.Network) error {
 			continue
 		}
 		// 0644, not the pod directory's mode: every user of the pod reads these.
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			return fmt.Errorf("write pod's %s: %w", name, err)
+		}
+		if err := os.Chmod(path, 0o644); err != nil {
 			return fmt.Errorf("write pod's %s: %w", name, err)
 		}
 	}

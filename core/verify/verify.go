@@ -70,12 +70,13 @@ func Image(ctx context.Context, set *plugin.Set, start Launcher, req Request) ([
 		}
 		switch resp.GetVerdict() {
 		case verifierv1.VerifyResponse_VERDICT_ACCEPT:
+			before := len(accepted)
 			for _, s := range resp.GetSigners() {
 				if s.GetTrusted() {
 					accepted = append(accepted, signer(s))
 				}
 			}
-			if len(accepted) == 0 {
+			if len(accepted) == before {
 				rejected = true
 				refused.Reasons = append(refused.Reasons, e.Name+" accepted without naming a trusted signer")
 			}

@@ -26,6 +26,9 @@ const (
 	FDSignature = "signature"
 )
 
+// maxFD is above what any process may have open (fs.nr_open can go to 2^30).
+const maxFD = 1 << 30
+
 // FDs maps the name of a donated descriptor to its number.
 type FDs map[string]int
 
@@ -38,11 +41,16 @@ func ParseFDs(s string) (FDs, error) {
 	for _, item := range strings.Split(s, ",") {
 		name, num, ok := strings.Cut(item, ":")
 		n, err := strconv.Atoi(num)
-		if !ok || name == "" || err != nil || n < 3 {
+		if !ok || name == "" || err != nil || n < 3 || n > maxFD {
 			return nil, fmt.Errorf("parse %s: %q is not NAME:NUMBER with a number above 2", EnvFDs, item)
 		}
 		if _, dup := fds[name]; dup {
 			return nil, fmt.Errorf("parse %s: %q is given twice", EnvFDs, name)
+		}
+		for other, taken := range fds {
+			if taken == n { // two owners would each close it
+				return nil, fmt.Errorf("parse %s: %q and %q are both descriptor %d", EnvFDs, other, name, n)
+			}
 		}
 		fds[name] = n
 	}
