@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -70,8 +71,12 @@ func exitCode(err error) int {
 func quoteControl(s string) string {
 	var b strings.Builder
 	for _, r := range s {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' || r == unicode.ReplacementChar {
-			fmt.Fprintf(&b, "\\x%02x", r)
+		if r == unicode.ReplacementChar {
+			b.WriteString(`\ufffd`)
+			continue
+		}
+		if !unicode.IsGraphic(r) && r != '\n' && r != '\t' { // also what turns the direction of writing
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
 			continue
 		}
 		b.WriteRune(r)

@@ -14,13 +14,8 @@ func (a *app) imageCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "image COMMAND",
 		Short: "list, show and remove stored images",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usagef("missing command (rkt image --help lists them)")
-			}
-			return usagef("unknown command %q (rkt image --help lists them)", args[0])
-		},
-		RunE: func(*cobra.Command, []string) error { return nil },
+		Args:  commandArgs,
+		RunE:  func(*cobra.Command, []string) error { return nil },
 	}
 	c.AddCommand(a.imageListCmd(), a.imageRmCmd(), a.imageCatManifestCmd(), a.imageGCCmd(), a.imageVerifyCmd())
 	return c
@@ -32,8 +27,8 @@ type imageJSON struct {
 	Name       string   `json:"name"`
 	Names      []string `json:"names"`
 	Manifest   string   `json:"manifest"`
-	ImportTime *int64   `json:"import_time"`
-	LastUsed   *int64   `json:"last_used_time"`
+	ImportTime *int64   `json:"import_time,omitempty"`
+	LastUsed   *int64   `json:"last_used_time,omitempty"`
 	Size       int64    `json:"size"`
 }
 
@@ -61,7 +56,7 @@ func (a *app) imageListCmd() *cobra.Command {
 		if form != "" {
 			out := []imageJSON{}
 			for _, i := range imgs {
-				out = append(out, imageJSON{i.ID, imageName(i), i.Names, i.Manifest, unixNano(i.Imported), unixNano(i.LastUsed), i.Size})
+				out = append(out, imageJSON{i.ID, imageName(i), list(i.Names), i.Manifest, unixNano(i.Imported), unixNano(i.LastUsed), i.Size})
 			}
 			if err := printJSON(a.stdout, out, form == "json-pretty"); err != nil {
 				return err

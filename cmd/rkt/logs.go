@@ -17,22 +17,26 @@ import (
 )
 
 func (a *app) logsCmd() *cobra.Command {
-	var name string
+	var name, uuidFile string
 	var follow bool
 	c := &cobra.Command{
 		Use:   "logs [FLAGS] UUID",
 		Short: "print what a detached pod's app has written",
 		Long:  `Print the output of an app of a pod that was started with --detach. Other pods write to their own caller.`,
-		Args:  oneUUID,
 	}
 	c.Flags().StringVar(&name, "app", "", "`name` of the app, when the pod has several")
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the pod ends")
+	addUUIDFile(c, &uuidFile)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		id, err := podArg(args, uuidFile)
+		if err != nil {
+			return err
+		}
 		e, err := a.engine()
 		if err != nil {
 			return err
 		}
-		path, info, err := e.LogFile(args[0], name)
+		path, info, err := e.LogFile(id, name)
 		if err != nil {
 			return err
 		}
@@ -71,6 +75,7 @@ func followLog(ctx context.Context, w io.Writer, f *os.File, e *engine.Engine, i
 		}
 		select {
 		case <-watch.Events:
+		case <-watch.Errors: // too many events at once: the copy above catches up
 		case err := <-ended:
 			if _, cerr := io.Copy(w, f); cerr != nil {
 				return cerr

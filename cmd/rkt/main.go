@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/rkt/rkt/v2/core/execute"
 	"github.com/rkt/rkt/v2/core/store/unpack"
 )
 
@@ -22,6 +23,10 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == unpack.Verb {
 		os.Exit(unpack.Main(os.Args[2:]))
 	}
+	if err := execute.SealDescriptors(); err != nil {
+		fmt.Fprintf(os.Stderr, "rkt: %v\n", err)
+		os.Exit(exitOther)
+	}
 	os.Exit(run(os.Args[1:]))
 }
 
@@ -31,6 +36,7 @@ func run(args []string) int {
 	cobra.EnablePrefixMatching = true // any unique prefix of a command names it
 	a := &app{stdout: os.Stdout, stderr: os.Stderr}
 	root := a.command()
+	a.hidden(root, args)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {

@@ -15,7 +15,7 @@ func (a *app) catManifestCmd() *cobra.Command {
 		Long:  `Print what the pod was made of: its pod.json, as run.`,
 	}
 	c.Flags().BoolVar(&pretty, "pretty-print", true, "indent")
-	c.Flags().StringVar(&uuidFile, "uuid-file", "", "`file` that holds the UUID (run --uuid-file-save)")
+	addUUIDFile(c, &uuidFile)
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		id, err := podArg(args, uuidFile)
 		if err != nil {

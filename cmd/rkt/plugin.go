@@ -14,13 +14,8 @@ func (a *app) pluginCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plugin COMMAND",
 		Short: "show the plugins that rkt finds",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usagef("missing command (rkt plugin --help lists them)")
-			}
-			return usagef("unknown command %q (rkt plugin --help lists them)", args[0])
-		},
-		RunE: func(*cobra.Command, []string) error { return nil },
+		Args:  commandArgs,
+		RunE:  func(*cobra.Command, []string) error { return nil },
 	}
 	c.AddCommand(a.pluginListCmd(), a.pluginInspectCmd())
 	return c

@@ -1,17 +1,21 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
-// podJSON is a pod in list and status (rkt-features.md CLI-21). Times are nanoseconds since 1970.
+// podJSON is a pod in list and status (rkt-features.md CLI-21). Times are nanoseconds since 1970. Lists are always
+// there, empty when there is nothing, so that `.apps[]` works; what is not known or does not apply is left out.
+// There is never a null.
 type podJSON struct {
 	Name        string            `json:"name"`
 	State       string            `json:"state"`
-	Networks    []networkJSON     `json:"networks,omitempty"`
-	AppNames    []string          `json:"app_names,omitempty"`
-	Apps        []appJSON         `json:"apps,omitempty"`
+	Networks    []networkJSON     `json:"networks"`
+	AppNames    []string          `json:"app_names"`
+	Apps        []appJSON         `json:"apps"`
 	Stage1      string            `json:"stage1,omitempty"`
 	Pid         int               `json:"pid,omitempty"`
 	ExitCode    *int              `json:"exit_code,omitempty"`
@@ -24,9 +28,9 @@ type podJSON struct {
 type networkJSON struct {
 	Name      string   `json:"netName"`
 	Interface string   `json:"ifName"`
-	IP        string   `json:"ip,omitempty"`
-	Addresses []string `json:"addresses,omitempty"`
-	Gateways  []string `json:"gateways,omitempty"`
+	IP        string   `json:"ip,omitempty"` // the first address, without its prefix length
+	Addresses []string `json:"addresses"`    // CIDR
+	Gateways  []string `json:"gateways"`
 }
 
 type appJSON struct {
@@ -41,7 +45,7 @@ type appJSON struct {
 	Signal     string      `json:"signal,omitempty"`
 	OOM        bool        `json:"oom,omitempty"`
 	Reason     string      `json:"reason,omitempty"`
-	Mounts     []mountJSON `json:"mounts,omitempty"`
+	Mounts     []mountJSON `json:"mounts"`
 }
 
 type mountJSON struct {
@@ -55,6 +59,7 @@ func newPodJSON(i pod.Info) podJSON {
 	p := podJSON{
 		Name: i.UUID, State: string(i.State), Stage1: i.Pod.Stage1, Pid: i.Pid,
 		CreatedAt: unixNano(i.Pod.Created), StartedAt: unixNano(i.Started), Annotations: i.Pod.Annotations,
+		Networks: []networkJSON{}, AppNames: []string{}, Apps: []appJSON{},
 	}
 	if i.Err != nil {
 		p.Error = i.Err.Error()
@@ -64,10 +69,8 @@ func newPodJSON(i pod.Info) podJSON {
 	}
 	if i.Runtime != nil {
 		for _, n := range i.Runtime.Network.Interfaces {
-			j := networkJSON{Name: n.Network, Interface: n.Name, Addresses: n.Addresses, Gateways: n.Gateways}
-			if len(n.Addresses) > 0 {
-				j.IP = n.Addresses[0]
-			}
+			j := networkJSON{Name: n.Network, Interface: n.Name, Addresses: list(n.Addresses), Gateways: list(n.Gateways)}
+			j.IP, _, _ = strings.Cut(first(n.Addresses), "/")
 			p.Networks = append(p.Networks, j)
 		}
 	}
@@ -78,8 +81,16 @@ func newPodJSON(i pod.Info) podJSON {
 	return p
 }
 
+// list is s, and never null.
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
 func newAppJSON(i pod.Info, app poddir.App) appJSON {
-	a := appJSON{Name: app.Name, State: "created", ImageName: app.Image.Name, ImageID: app.Image.ID, CreatedAt: unixNano(i.Pod.Created)}
+	a := appJSON{Name: app.Name, State: "created", ImageName: app.Image.Name, ImageID: app.Image.ID, CreatedAt: unixNano(i.Pod.Created), Mounts: []mountJSON{}}
 	for _, m := range app.Mounts {
 		j := mountJSON{Name: m.Volume, ContainerPath: m.Target, ReadOnly: m.ReadOnly}
 		for _, v := range i.Pod.Volumes {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,13 +35,8 @@ and it exits with the pod's status.`,
   rkt list`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usagef("missing command (rkt --help lists them)")
-			}
-			return usagef("unknown command %q (rkt --help lists them)", args[0])
-		},
-		RunE: func(*cobra.Command, []string) error { return nil },
+		Args:          commandArgs,
+		RunE:          func(*cobra.Command, []string) error { return nil },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
@@ -54,8 +51,39 @@ and it exits with the pod's status.`,
 	f.BoolVar(&a.flags.Debug, "debug", false, "show whole error chains and the plugins' logs")
 	root.AddCommand(a.runCmd(), a.prepareCmd(), a.runPreparedCmd(), a.fetchCmd(), a.listCmd(), a.statusCmd(), a.stopCmd(),
 		a.enterCmd(), a.logsCmd(), a.rmCmd(), a.gcCmd(), a.catManifestCmd(), a.imageCmd(), a.trustCmd(), a.pluginCmd(),
-		a.versionCmd(), a.finishCmd(), a.startCmd())
+		a.versionCmd())
 	return root
+}
+
+// hidden adds the verbs that rkt runs itself, when one is named in full: a prefix never means them.
+func (a *app) hidden(root *cobra.Command, args []string) {
+	for _, c := range []*cobra.Command{a.finishCmd(), a.startCmd()} {
+		if slices.Contains(args, c.Name()) {
+			root.AddCommand(c)
+		}
+	}
+}
+
+// commandArgs is for a command that only has others below it.
+func commandArgs(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usagef("missing command (%s --help lists them)", c.CommandPath())
+	}
+	return unknownCommand(c, args[0])
+}
+
+// unknownCommand says why a word is no verb.
+func unknownCommand(c *cobra.Command, word string) error {
+	var meant []string
+	for _, sub := range c.Commands() {
+		if strings.HasPrefix(sub.Name(), word) && sub.IsAvailableCommand() {
+			meant = append(meant, sub.Name())
+		}
+	}
+	if len(meant) > 1 {
+		return usagef("ambiguous command %q: it can be %s", word, strings.Join(meant, ", "))
+	}
+	return usagef("unknown command %q (%s --help lists them)", word, c.CommandPath())
 }
 
 func insecureWords() string {

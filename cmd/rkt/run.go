@@ -39,6 +39,9 @@ scheme of image.search.`,
 		if err != nil {
 			return err
 		}
+		if err := checkNetWord(start.nets, words); err != nil {
+			return err
+		}
 		if err := checkStart(spec, opts); err != nil {
 			return err
 		}
@@ -68,6 +71,18 @@ func checkStart(spec engine.PodSpec, opts engine.RunOptions) error {
 	}
 	if opts.Detached && spec.Interactive {
 		return usagef("--detach leaves no terminal for --interactive")
+	}
+	return nil
+}
+
+// checkNetWord catches --net host, which pflag reads as --net=default and an image called host.
+func checkNetWord(nets, words []string) error {
+	if len(nets) != 1 || nets[0] != "default" || len(words) == 0 {
+		return nil
+	}
+	switch w := words[0]; w {
+	case "host", "none", "default":
+		return usagef("%q is taken for an image; a network follows an equals sign: --net=%s", w, w)
 	}
 	return nil
 }
@@ -108,14 +123,19 @@ func (a *app) prepareCmd() *cobra.Command {
 
 func (a *app) runPreparedCmd() *cobra.Command {
 	var start startFlags
+	var uuidFile string
 	c := &cobra.Command{
 		Use:   "run-prepared [FLAGS] UUID",
 		Short: "run a prepared pod in the foreground",
 		Long:  `Start a pod that prepare made. As with run, this process becomes its supervisor.`,
-		Args:  oneUUID,
 	}
 	start.add(c.Flags())
+	addUUIDFile(c, &uuidFile)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		prefix, err := podArg(args, uuidFile)
+		if err != nil {
+			return err
+		}
 		opts, err := start.build()
 		if err != nil {
 			return err
@@ -128,9 +148,9 @@ func (a *app) runPreparedCmd() *cobra.Command {
 			return err
 		}
 		if !opts.Detached {
-			return e.RunPrepared(cmd.Context(), args[0], opts)
+			return e.RunPrepared(cmd.Context(), prefix, opts)
 		}
-		id, err := e.Detach(cmd.Context(), args[0], opts)
+		id, err := e.Detach(cmd.Context(), prefix, opts)
 		if err == nil {
 			fmt.Fprintln(a.stdout, id)
 		}

@@ -27,7 +27,7 @@ func (a *app) statusCmd() *cobra.Command {
 	f.StringVar(&form, "format", "", "json or json-pretty")
 	f.StringVar(&wait, "wait", "", "wait for the pod's end, for ever or for a `duration` (10s)")
 	f.Lookup("wait").NoOptDefVal = "true"
-	f.StringVar(&uuidFile, "uuid-file", "", "`file` that holds the UUID (run --uuid-file-save)")
+	addUUIDFile(c, &uuidFile)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := format(form).check(); err != nil {
 			return err
@@ -65,6 +65,11 @@ func (a *app) statusCmd() *cobra.Command {
 	return c
 }
 
+// addUUIDFile is how a unit file names its own pod.
+func addUUIDFile(c *cobra.Command, to *string) {
+	c.Flags().StringVar(to, "uuid-file", "", "`file` that holds the UUID (run --uuid-file-save), instead of a UUID")
+}
+
 // podArg is the one pod of a verb: an argument or the content of --uuid-file.
 func podArg(args []string, uuidFile string) (string, error) {
 	if uuidFile == "" {
@@ -77,7 +82,11 @@ func podArg(args []string, uuidFile string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read pod UUID: %w", err)
 	}
-	return strings.TrimSpace(string(b)), nil
+	id := strings.TrimSpace(string(b))
+	if id == "" {
+		return "", fmt.Errorf("read pod UUID: %s is empty", uuidFile)
+	}
+	return id, nil
 }
 
 func first(s []string) string {
@@ -127,10 +136,12 @@ func printStatus(w io.Writer, i *pod.Info) {
 	if i.Pid != 0 {
 		fmt.Fprintf(w, "pid=%d\n", i.Pid)
 	}
-	if i.Runtime == nil {
-		return
+	switch i.State {
+	case pod.StateRunning:
+		fmt.Fprintln(w, "exited=false")
+	case pod.StateExited, pod.StateExitedGarbage:
+		fmt.Fprintln(w, "exited=true")
 	}
-	fmt.Fprintf(w, "exited=%t\n", i.State != pod.StateRunning)
 	if i.Exit != nil {
 		fmt.Fprintf(w, "exit-code=%d\n", i.Exit.Code)
 	}

@@ -19,7 +19,7 @@ func (a *app) stopCmd() *cobra.Command {
 have ended. With --force they are killed at once; that works without any plugin.`,
 	}
 	c.Flags().BoolVar(&force, "force", false, "kill at once")
-	c.Flags().StringVar(&uuidFile, "uuid-file", "", "`file` that holds the UUID (run --uuid-file-save)")
+	addUUIDFile(c, &uuidFile)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.eachPod(args, uuidFile, "stop", func(e *engine.Engine, id string) error {
 			full, err := e.Stop(cmd.Context(), id, force)
@@ -43,7 +43,7 @@ func (a *app) rmCmd() *cobra.Command {
 		Short: "remove pods that do not run",
 		Long:  `Remove exited, prepared and aborted pods at once, without gc's grace time. Running pods are refused.`,
 	}
-	c.Flags().StringVar(&uuidFile, "uuid-file", "", "`file` that holds the UUID (run --uuid-file-save)")
+	addUUIDFile(c, &uuidFile)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		return a.eachPod(args, uuidFile, "rm", func(e *engine.Engine, id string) error {
 			full, err := e.Remove(cmd.Context(), id)

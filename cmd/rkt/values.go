@@ -162,9 +162,9 @@ func parsePort(s string) (engine.PortSpec, error) {
 	name, rest, ok := strings.Cut(s, ":")
 	p := engine.PortSpec{Name: name}
 	if i := strings.LastIndexByte(rest, ':'); ok && i >= 0 {
-		ip, err := netip.ParseAddr(strings.Trim(rest[:i], "[]"))
+		ip, err := parseAddr(strings.Trim(rest[:i], "[]"))
 		if err != nil {
-			return p, fmt.Errorf("%q: %q is no IP address", s, rest[:i])
+			return p, fmt.Errorf("%q: %w", s, err)
 		}
 		p.HostIP, rest = ip.String(), rest[i+1:]
 	}
@@ -247,7 +247,7 @@ func parseList(s string) ([]string, error) { return strings.Split(s, ","), nil }
 // parseHostsEntry reads IP=NAME[,NAME] into a line of /etc/hosts.
 func parseHostsEntry(s string) (string, error) {
 	ip, names, ok := strings.Cut(s, "=")
-	if _, err := netip.ParseAddr(ip); err != nil || !ok {
+	if _, err := parseAddr(ip); err != nil || !ok {
 		return "", fmt.Errorf("%q is not IP=NAME[,NAME] or host", s)
 	}
 	for _, n := range strings.Split(names, ",") {
@@ -260,7 +260,7 @@ func parseHostsEntry(s string) (string, error) {
 
 func parseAddr(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
-	if err != nil {
+	if err != nil || a.Zone() != "" {
 		return a, fmt.Errorf("%q is no IP address", s)
 	}
 	return a, nil
