@@ -21,7 +21,6 @@ func v1Controllers() []string {
 // createV1 makes the pod's directory in each hierarchy. own is /proc/self/cgroup.
 func createV1(mounts map[string]mount, own map[string]string, uuid string) poddir.Cgroup {
 	c := poddir.Cgroup{Version: 1, Dirs: map[string]string{}, Skipped: map[string]string{}}
-	warm := ""
 	for _, name := range v1Controllers() {
 		parent, err := v1Parent(mounts, own, name)
 		if err != nil {
@@ -34,13 +33,11 @@ func createV1(mounts map[string]mount, own map[string]string, uuid string) poddi
 			continue
 		}
 		c.Dirs[name] = dir
-		warm = parent
 	}
 	if len(c.Dirs) == 0 {
 		c.Version = 0
 		return c
 	}
-	go warmUp(warm)
 	return c
 }
 
@@ -59,12 +56,4 @@ func v1Parent(mounts map[string]mount, own map[string]string, name string) (stri
 		return "", fmt.Errorf("the mount at %s shows %s, which does not hold our own cgroup %s", m.point, m.root, path)
 	}
 	return filepath.Join(m.point, rel), nil
-}
-
-// warmUp moves this process to where it is. The kernel's lock for moves is free for readers and so makes the
-// first writer after a pause wait for an RCU grace period (15 ms on a 250 Hz kernel), and later ones, until a
-// grace period after the last, for nothing. Paid here, beside other work, it is not paid by the supervisor
-// when it puts the apps into their cgroups. Nobody waits for it, and its failure means nothing.
-func warmUp(dir string) {
-	_ = os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0)
 }
