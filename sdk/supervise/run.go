@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,9 +30,10 @@ func Run(f Flavor) int {
 		apps:   map[string]*app{},
 		report: &Reporter{events: make(chan event), done: make(chan struct{})},
 	}
-	stopSignals := s.report.watchSignals()
 	read := make(chan error, 1)
 	go s.start(read)
+	runtime.Gosched() // Birth first: what it starts takes longest
+	s.report.watchSignals()
 	err = p.read()
 	read <- err
 	if err == nil {
@@ -39,10 +41,6 @@ func Run(f Flavor) int {
 	}
 	exit := s.loop()
 	close(s.report.done)
-	stopSignals()
-	if err := os.Remove(poddir.ControlSock); err != nil && !errors.Is(err, os.ErrNotExist) {
-		fmt.Fprintf(os.Stderr, "rkt: %v\n", err)
-	}
 	return p.finish(exit.Code)
 }
 
@@ -259,6 +257,9 @@ func (s *supervisor) end() poddir.PodExit {
 	early := s.started && s.running() == 0
 	if early {
 		s.writeExit() // beside the end of what the apps left behind
+	}
+	if err := os.Remove(poddir.ControlSock); err != nil && !errors.Is(err, os.ErrNotExist) {
+		fmt.Fprintf(os.Stderr, "rkt: %v\n", err)
 	}
 	// What the flavor has still to say is listened to: it may not be able to end before it has said it.
 	for done := false; !done; {

@@ -53,9 +53,10 @@ func ParseSignal(s string) (unix.Signal, error) {
 	return 0, fmt.Errorf("stop signal %q is neither a signal's name nor its number", s)
 }
 
-// watchSignals turns what this process is sent into events. TERM and INT stop the pod; the others belong to
-// the apps. TTIN, TTOU and TSTP keep their meaning for the terminal's job control.
-func (r *Reporter) watchSignals() (stop func()) {
+// watchSignals turns what this process is sent into events, until it becomes another program. TERM and INT stop
+// the pod; the others belong to the apps. TTIN, TTOU and TSTP keep their meaning for the terminal's job
+// control. Before this moment, as before main, TERM ends the process, and PID 1 of the pod with it.
+func (r *Reporter) watchSignals() {
 	c := make(chan os.Signal, 16)
 	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGQUIT, unix.SIGWINCH)
 	go func() {
@@ -65,5 +66,4 @@ func (r *Reporter) watchSignals() (stop func()) {
 			}
 		}
 	}()
-	return func() { signal.Stop(c); close(c) }
 }

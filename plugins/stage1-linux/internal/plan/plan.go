@@ -15,9 +15,9 @@ import (
 // Names below the pod directory.
 const (
 	File = "stage1/plan" // the plan
-	// Scratch is the directory on which PID 1 mounts in its own namespace: what apps share, and at the end
-	// its empty root. Any directory that it does not look into will do, and one less made is time saved.
-	Scratch = poddir.StatusDir
+	// Scratch is the directory on which PID 1 mounts, in its own namespace, what apps share. The plan itself
+	// is below it, and has been read by then; a directory of its own would be one more to make and remove.
+	Scratch = poddir.Stage1Dir
 )
 
 // Schema of the plan.

@@ -65,9 +65,11 @@ func capData(mask uint64) [2]unix.CapUserData {
 
 // fork makes the child and lets it run into execve. The parent's half returns; the child's never does.
 //
-// Everything from clone3 on runs in the child without a Go runtime: no allocation, no call but RawSyscall
-// (which does not grow the stack), no write barrier, no channel, no lock. The race detector would insert
-// calls, hence norace; inlining would move this into a larger frame, hence noinline.
+// Everything from vfork on runs in the child without a Go runtime: no allocation, no call but RawSyscall
+// (which does not grow the stack), no write barrier, no channel, no lock. The child borrows the memory and this
+// thread's stack while the parent's thread sleeps (CLONE_VM, CLONE_VFORK), so it must never return, and writes
+// to locals alone. The race detector would insert calls, hence norace; inlining would move this into a larger
+// frame, hence noinline.
 //
 //go:noinline
 //go:norace
@@ -75,6 +77,7 @@ func capData(mask uint64) [2]unix.CapUserData {
 func fork(c *child) (pid, pidfd int, errno syscall.Errno) {
 	var (
 		r1   uintptr
+		r2   uintptr
 		err  syscall.Errno
 		step Step
 		i    int
@@ -87,10 +90,10 @@ func fork(c *child) (pid, pidfd int, errno syscall.Errno) {
 
 	// Signals that arrive in the child before its handlers are gone would run the Go runtime's.
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&c.allSignals)), uintptr(unsafe.Pointer(&old)), sigsetSize, 0, 0)
-	r1, _, err = syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&c.clone)), unsafe.Sizeof(c.clone), 0)
-	if err != 0 || r1 != 0 {
+	r1, r2 = vfork(unsafe.Pointer(&c.clone), unsafe.Sizeof(c.clone))
+	if r2 != 0 || r1 != 0 {
 		syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&old)), 0, sigsetSize, 0, 0)
-		return int(r1), int(c.pidfd), err
+		return int(r1), int(c.pidfd), syscall.Errno(r2)
 	}
 
 	// The child.
@@ -233,3 +236,8 @@ fail:
 		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 127, 0, 0)
 	}
 }
+
+// vfork is clone3(2) that can return twice on one stack.
+//
+//go:noescape
+func vfork(args unsafe.Pointer, size uintptr) (pid, errno uintptr)

@@ -217,7 +217,7 @@ func (p *Process) prepare() (*child, error) {
 	}
 	c.nofile = p.NoFile
 	c.clone = cloneArgs{
-		flags:      unix.CLONE_PIDFD,
+		flags:      unix.CLONE_PIDFD | unix.CLONE_VM | unix.CLONE_VFORK,
 		pidfd:      uint64(uintptr(unsafe.Pointer(&c.pidfd))),
 		exitSignal: uint64(unix.SIGCHLD),
 	}
