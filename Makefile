@@ -33,6 +33,7 @@ build: rkt plugins
 
 rkt:
 	$(GOBUILD) -o $(DIST)/bin/rkt ./cmd/rkt
+	$(GOBUILD) -o $(DIST)/lib/rkt/rkt-finish ./cmd/rkt-finish
 
 plugins: $(addprefix plugin-,$(PLUGINS))
 
@@ -59,6 +60,7 @@ cni:
 # install puts a chosen set of plugins below PREFIX: make install DESTDIR=/tmp/x PLUGINS="stage1-linux fetcher-docker"
 install:
 	install -D -m 0755 $(DIST)/bin/rkt $(DESTDIR)$(PREFIX)/bin/rkt
+	install -D -m 0755 $(DIST)/lib/rkt/rkt-finish $(DESTDIR)$(PREFIX)/lib/rkt/rkt-finish
 	for p in $(PLUGINS); do \
 	  install -d -m 0755 $(DESTDIR)$(PREFIX)/lib/rkt/plugins/$$p && \
 	  for f in $(LIB)/$$p/*; do \

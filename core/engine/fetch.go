@@ -109,7 +109,7 @@ func (e *Engine) fetchOne(ctx context.Context, st *store.Store, ref image.Ref, s
 	name := trustName(done.GetCanonical())
 	if signed {
 		// Else a signature that is good for another name would do: the fetcher speaks with the server, and is not trusted.
-		if asked := trustName(ref.String()); ref.Scheme == image.ACI && asked != name {
+		if asked := withoutPort(trustName(ref.String())); ref.Scheme == image.ACI && asked != withoutPort(name) {
 			return nil, fmt.Errorf("verify %s: the fetcher delivered %q instead", asked, name)
 		}
 		if err := e.verifySignature(ctx, staging, name, done); err != nil {
@@ -237,6 +237,16 @@ func trustName(canonical string) string {
 		name = name[:i]
 	}
 	return name
+}
+
+// withoutPort drops the port of a name's host: it is where a server was found, no part of an appc name.
+func withoutPort(name string) string {
+	host, rest, found := strings.Cut(name, "/")
+	host, _, _ = strings.Cut(host, ":")
+	if !found {
+		return host
+	}
+	return host + "/" + rest
 }
 
 // names are what the image will be found by: what the user typed and what the fetcher calls it.

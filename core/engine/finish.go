@@ -12,48 +12,22 @@ import (
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/core/reclaim"
 	"github.com/rkt/rkt/v2/proto/launch"
-	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
 // Finish ends a pod in order. It runs in the supervisor's process, which has become `rkt finish` and still holds
 // the lock; what it returns is the pod's exit status.
 func (e *Engine) Finish(ctx context.Context, id string, fds launch.FDs) (int, error) {
-	fd, ok := fds[launch.FDLock]
-	if !ok {
-		return 0, errors.New("rkt finish is run by a pod's supervisor, not by hand (rkt gc cleans up after pods that were killed)")
-	}
-	p, err := e.Pods.Adopt(os.NewFile(uintptr(fd), id), id)
+	p, err := reclaim.Adopt(e.Pods, id, fds)
 	if err != nil {
 		return 0, err
 	}
 	defer p.Close()
-	var exit poddir.PodExit
-	if err := poddir.ReadJSON(p.Path(), poddir.ExitFile, &exit); err != nil {
-		return 0, err
-	}
-	var rt poddir.Runtime
-	if err := poddir.ReadJSON(p.Path(), poddir.RuntimeFile, &rt); err != nil {
-		return 0, err
-	}
 	var netns *os.File
 	if fd, ok := fds[launch.FDNetns]; ok {
 		netns = os.NewFile(uintptr(fd), "netns")
 		defer netns.Close()
 	}
-	left := e.release(ctx, p, netns)
-	if left != nil {
-		e.Observer.warn("pod %s: %v (rkt gc tries again)", p.UUID, left)
-	}
-	if !rt.Remove {
-		return exit.Code, nil
-	}
-	if err := p.MoveTo(pod.ExitedGarbage); err != nil {
-		return exit.Code, err
-	}
-	if left != nil { // the directory says what is left: gc needs it
-		return exit.Code, nil
-	}
-	return exit.Code, p.Delete()
+	return reclaim.Finish(p, func() error { return e.releasePlugins(ctx, p, netns) })
 }
 
 // release gives back what a pod holds outside its directory: network, the stage1's own things, cgroup. The

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/proto/launch"
+	"github.com/rkt/rkt/v2/proto/manifest"
 	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
@@ -122,6 +124,7 @@ type starting struct {
 	stage1Proc *plugin.Process
 	netProc    *plugin.Process
 	netPin     poddir.PinnedPlugin
+	cleanup    bool // the stage1 holds things outside the pod directory
 	runtime    poddir.Runtime
 }
 
@@ -129,6 +132,7 @@ type starting struct {
 // the pod's directory: each plugin costs some milliseconds of exec and handshake, and needs nothing of the pod yet.
 func (s *starting) launch(ctx context.Context, stage1 *plugin.Entry) {
 	s.launched = make(chan error, 1)
+	s.cleanup = stage1.Capable(manifest.ServiceStage1, "cleanup")
 	if s.opts.Network != poddir.NetworkHost {
 		var err error
 		if s.netns, err = network.NewNamespace(); err != nil {
@@ -240,7 +244,7 @@ func (s *starting) record() error {
 	}
 	s.runtime.Schema = poddir.Schema
 	s.runtime.DataDir = e.Config.Dir
-	s.runtime.Finish = append(append([]string{e.exe}, e.globalArgs()...), "finish", s.pod.UUID)
+	s.runtime.Finish = e.finishCommand(s.pod.UUID, s.netProc != nil || s.cleanup)
 	s.runtime.Remove = s.opts.Remove
 	s.runtime.Detached = s.opts.Detached
 	s.runtime.GraceSeconds = int((e.Config.StopGrace + time.Second - 1) / time.Second) // never 0, which means default
@@ -289,4 +293,14 @@ func (s *starting) undo() {
 	if s.netns != nil {
 		s.netns.Close()
 	}
+}
+
+// finishCommand is what the supervisor becomes at the end. A pod for which no plugin holds anything ends by a
+// program that links none of what speaks to plugins, if it is installed: rkt itself takes 10 ms more to start.
+func (e *Engine) finishCommand(id string, plugins bool) []string {
+	light := filepath.Join(filepath.Dir(e.exe), "../lib/rkt/rkt-finish")
+	if st, err := os.Stat(light); !plugins && err == nil && st.Mode().IsRegular() {
+		return []string{light, e.Config.Dir, id}
+	}
+	return append(append([]string{e.exe}, e.globalArgs()...), "finish", id)
 }

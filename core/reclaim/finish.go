@@ -1,0 +1,47 @@
+package reclaim
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/rkt/rkt/v2/core/pod"
+	"github.com/rkt/rkt/v2/proto/launch"
+	"github.com/rkt/rkt/v2/proto/poddir"
+)
+
+// Adopt takes over the pod of the supervisor that this process was until its last execve.
+func Adopt(pods *pod.Pods, id string, fds launch.FDs) (*pod.Pod, error) {
+	fd, ok := fds[launch.FDLock]
+	if !ok {
+		return nil, errors.New("rkt finish is run by a pod's supervisor, not by hand (rkt gc cleans up after pods that were killed)")
+	}
+	return pods.Adopt(os.NewFile(uintptr(fd), id), id)
+}
+
+// Finish ends a pod in order: what plugins hold for it, its cgroup and, with --rm, its directory. It returns the
+// pod's exit status, whatever the error, which says what is left for gc. plugins may be nil.
+func Finish(p *pod.Pod, plugins func() error) (int, error) {
+	var exit poddir.PodExit
+	if err := poddir.ReadJSON(p.Path(), poddir.ExitFile, &exit); err != nil {
+		return 0, err
+	}
+	var rt poddir.Runtime
+	if err := poddir.ReadJSON(p.Path(), poddir.RuntimeFile, &rt); err != nil {
+		return exit.Code, err
+	}
+	left := Cgroup(p.Path())
+	if plugins != nil {
+		left = errors.Join(left, plugins())
+	}
+	if left != nil {
+		left = fmt.Errorf("pod %s: %w (rkt gc tries again)", p.UUID, left)
+	}
+	if !rt.Remove {
+		return exit.Code, left
+	}
+	if err := p.MoveTo(pod.ExitedGarbage); err != nil || left != nil {
+		return exit.Code, errors.Join(left, err) // the directory says what is left: gc needs it
+	}
+	return exit.Code, p.Delete()
+}
