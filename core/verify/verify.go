@@ -61,10 +61,15 @@ func Image(ctx context.Context, set *plugin.Set, start Launcher, req Request) ([
 			"a signature is required, and no installed verifier judges images of type %q (install the package rkt-verifier-openpgp)", req.Image.GetMediaType())}
 		return nil, refused
 	}
+	return judge(entries, refused, func(e *plugin.Entry) (*verifierv1.VerifyResponse, error) { return ask(ctx, e, start, req) })
+}
+
+// judge combines the verdicts; what speaks against the image is added to refused.
+func judge(entries []*plugin.Entry, refused *RefusedError, ask func(*plugin.Entry) (*verifierv1.VerifyResponse, error)) ([]string, error) {
 	var accepted []string
 	rejected := false
 	for _, e := range entries {
-		resp, err := ask(ctx, e, start, req)
+		resp, err := ask(e)
 		if err != nil {
 			return nil, err
 		}
