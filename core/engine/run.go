@@ -227,9 +227,11 @@ func (s *starting) connect(ctx context.Context) error {
 	return err
 }
 
+// networkDirs: addresses, links and rules are the host's, whatever data directory a pod lies in, and end with its
+// uptime. So all rkt of a host share one record of them, in /run.
 func (e *Engine) networkDirs() network.Dirs {
 	return network.Dirs{
-		Shared: e.Config.Dir + "/network",
+		Shared: "/run/rkt/network",
 		Config: []string{e.Config.LocalConfig + "/net.d", e.Config.SystemConfig + "/net.d"},
 	}
 }

@@ -65,12 +65,19 @@ func Setup(ctx context.Context, p *plugin.Process, pod Pod, dirs Dirs) (poddir.N
 
 func makeState(podDir, shared string) (string, error) {
 	state := filepath.Join(podDir, poddir.NetDir, "state")
-	for _, dir := range []string{state, shared} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return "", fmt.Errorf("make network state: %w", err)
-		}
+	return state, errors.Join(makeDir(state), makeDir(shared))
+}
+
+// makeDir makes a directory for root alone. Its parents (/run/rkt) are everybody's to pass.
+func makeDir(dir string) error {
+	err := os.MkdirAll(filepath.Dir(dir), 0o755)
+	if err == nil {
+		err = os.Mkdir(dir, 0o700)
 	}
-	return state, nil
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("make network state: %w", err)
+	}
+	return nil
 }
 
 func record(net *poddir.Network, resp *networkv1.SetupResponse) {
@@ -122,8 +129,8 @@ func Teardown(ctx context.Context, p *plugin.Process, uuid, podDir string, dirs 
 
 // Sweep asks the plugin to drop what belongs to none of the live pods.
 func Sweep(ctx context.Context, p *plugin.Process, live []string, dirs Dirs) ([]string, error) {
-	if err := os.MkdirAll(dirs.Shared, 0o700); err != nil {
-		return nil, fmt.Errorf("make network state: %w", err)
+	if err := makeDir(dirs.Shared); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()

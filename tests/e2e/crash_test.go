@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -202,7 +203,15 @@ func (c *crash) end() {
 	}
 	c.rkt("run", "--rm", "--net=none", c.image("latest"), "--exec=/bin/true")
 	c.rkt("gc", "--grace-period=0s")
-	for _, dir := range []string{"staging", "store/tmp", "pods/embryo", "pods/prepare", "pods/run", "pods/garbage", "pods/exited-garbage", "network/leases", "network/pods", "network/ports"} {
+	for _, dir := range []string{"leases", "pods", "ports"} {
+		filepath.WalkDir(filepath.Join("/run/rkt/network", dir), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() {
+				c.t.Errorf("left behind: %s", path)
+			}
+			return nil
+		})
+	}
+	for _, dir := range []string{"staging", "store/tmp", "pods/embryo", "pods/prepare", "pods/run", "pods/garbage", "pods/exited-garbage"} {
 		entries, _ := os.ReadDir(filepath.Join(c.data, dir))
 		for _, e := range entries {
 			c.t.Errorf("left behind: %s/%s", dir, e.Name())

@@ -34,7 +34,7 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type NetworkServiceClient interface {
 	// Setup joins the pod to its networks, in the order given, and publishes its ports. What a later
-	// Teardown needs is written below state_dir before the change that it undoes.
+	// Teardown needs is written below state_dir or shared_dir before the change that it undoes.
 	//
 	// Caller: core, in `rkt run`, before the stage1 is asked to run.
 	// Idempotent: yes; a second call with the same pod returns the same addresses.
@@ -118,7 +118,7 @@ func (c *networkServiceClient) Sweep(ctx context.Context, in *SweepRequest, opts
 // for forward compatibility.
 type NetworkServiceServer interface {
 	// Setup joins the pod to its networks, in the order given, and publishes its ports. What a later
-	// Teardown needs is written below state_dir before the change that it undoes.
+	// Teardown needs is written below state_dir or shared_dir before the change that it undoes.
 	//
 	// Caller: core, in `rkt run`, before the stage1 is asked to run.
 	// Idempotent: yes; a second call with the same pod returns the same addresses.
