@@ -31,8 +31,12 @@ func Run(f Flavor) int {
 		report: &Reporter{events: make(chan event), done: make(chan struct{})},
 	}
 	read := make(chan error, 1)
+	// A Flavor may take its thread into other namespaces. That must not be the thread that stands for the whole
+	// process in /proc, so this goroutine, which has it since main, keeps it until the other has its own.
+	runtime.LockOSThread()
 	go s.start(read)
 	runtime.Gosched() // Birth first: what it starts takes longest
+	runtime.UnlockOSThread()
 	s.report.watchSignals()
 	err = p.read()
 	read <- err

@@ -348,3 +348,5 @@ func TestNotStartedByRkt(t *testing.T) {
 	}
 	_ = p
 }
+
+func procPath(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }
