@@ -59,7 +59,7 @@ func (s *Stage1) Run(ctx context.Context, req stage1.RunRequest) (stage1.ExecPla
 		return stage1.ExecPlan{}, err
 	}
 	for i := range pod.Apps {
-		app, warnings, err := s.app(ctx, p, rt, pod, &pod.Apps[i])
+		app, warnings, err := s.app(ctx, p, rt, pod, &pod.Apps[i], s.filterCache(req.PodDir))
 		if err != nil {
 			return stage1.ExecPlan{}, fmt.Errorf("app %q: %w", pod.Apps[i].Name, err)
 		}
@@ -77,7 +77,7 @@ func (s *Stage1) Run(ctx context.Context, req stage1.RunRequest) (stage1.ExecPla
 	}, nil
 }
 
-func (s *Stage1) app(ctx context.Context, p *plan.Plan, rt *poddir.Runtime, pod *poddir.Pod, app *poddir.App) (plan.App, []string, error) {
+func (s *Stage1) app(ctx context.Context, p *plan.Plan, rt *poddir.Runtime, pod *poddir.Pod, app *poddir.App, cache string) (plan.App, []string, error) {
 	out := plan.App{App: *app}
 	var err error
 	if out.Caps, err = plan.CapMask(app.Capabilities); err != nil {
@@ -88,7 +88,7 @@ func (s *Stage1) app(ctx context.Context, p *plan.Plan, rt *poddir.Runtime, pod 
 		return out, nil, err
 	}
 	out.Cgroup = plan.Cgroup{Version: cg.Version, Dirs: cg.Dirs}
-	filter, err := seccomp.Filter(app.Seccomp.Mode, app.Capabilities, runtime.GOARCH, s.filterCache())
+	filter, err := seccomp.Filter(app.Seccomp.Mode, app.Capabilities, runtime.GOARCH, cache)
 	if err != nil {
 		return out, nil, err
 	}
@@ -98,12 +98,12 @@ func (s *Stage1) app(ctx context.Context, p *plan.Plan, rt *poddir.Runtime, pod 
 	return out, warnings, nil
 }
 
-// filterCache is where compiled filters are kept between pods.
-func (s *Stage1) filterCache() string {
+// filterCache is where compiled filters are kept between pods; without a cache directory, for this pod's apps.
+func (s *Stage1) filterCache(podDir string) string {
 	if s.cacheDir != "" {
 		return filepath.Join(s.cacheDir, "seccomp")
 	}
-	return "/run/rkt/seccomp"
+	return filepath.Join(podDir, poddir.Stage1Dir)
 }
 
 // Enter names the program that joins an app.
