@@ -178,7 +178,7 @@ func (p *Process) start(ctx context.Context, binary *os.File, o Options) error {
 			p.run.start = func(env []string, _ string) (*child, error) {
 				c, err := spawn(binary, p.entry, &p.conf, o.Kind, env, o.FDs)
 				if err == nil {
-					stop = context.AfterFunc(ctx, c.kill)
+					stop = context.AfterFunc(ctx, func() { p.kill(c) })
 				}
 				return c, err
 			}
@@ -201,8 +201,7 @@ func (p *Process) startError(ctx context.Context, o Options, err error) error {
 	}
 	select {
 	case <-p.run.read:
-	default:
-		p.run.child.kill()
+	default: // Close kills it, and has to see first what it has started
 		return about(p.entry, reason.PluginTimeout, "printed no handshake line within %v", o.HandshakeTimeout)
 	}
 	switch herr := p.run.err; {

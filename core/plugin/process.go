@@ -36,6 +36,9 @@ type Process struct {
 
 	closing sync.Once
 	err     error
+
+	belowMu sync.Mutex
+	below   []stray // seen below the plugin while it lived
 }
 
 // maxMessage bounds what a plugin can make core hold; by design messages are far smaller.
@@ -156,11 +159,23 @@ func (p *Process) close() error {
 	return errors.Join(errs...)
 }
 
-func (p *Process) end(c *child) {
-	var below []stray
-	if !p.namespaced() {
-		below = tree(c.pid)
+// kill ends the plugin's process, and remembers what it had started: once it is dead nothing tells whose those are.
+func (p *Process) kill(c *child) {
+	p.remember(c)
+	c.kill()
+}
+
+func (p *Process) remember(c *child) {
+	if p.namespaced() {
+		return
 	}
+	p.belowMu.Lock()
+	defer p.belowMu.Unlock()
+	p.below = append(p.below, tree(c.pid)...)
+}
+
+func (p *Process) end(c *child) {
+	p.remember(c)
 	c.cutLifeline()
 	t := time.NewTimer(p.grace)
 	defer t.Stop()
@@ -168,14 +183,11 @@ func (p *Process) end(c *child) {
 	case <-c.exited:
 	case <-t.C:
 		p.log.log.Warn("plugin does not end when told to; killed", "pid", c.pid)
-		if !p.namespaced() {
-			below = append(below, tree(c.pid)...)
-		}
-		c.kill()
+		p.kill(c)
 		<-c.exited
 	}
 	if !p.namespaced() {
-		killStrays(c.pid, p.dir, below)
+		killStrays(c.pid, p.dir, p.below)
 	}
 	// Nobody of ours holds the other ends now. Somebody who got away may; then these reads end here.
 	t.Reset(100 * time.Millisecond)
