@@ -6,7 +6,8 @@
 //
 //	func main() { os.Exit(supervise.Run(flavor{})) }
 //
-// with a Flavor that knows how to start, signal and kill apps. All decisions are taken in one goroutine, the
+// with a Flavor that knows how to start, signal and kill apps (and may be an Early one, to start what takes
+// time before anything is read). All decisions are taken in one goroutine, the
 // one that called Run; a Flavor reports to it and is called by it.
 //
 // Owned here: the files of proto/poddir that it says the supervisor writes, and the rules of when a pod stops

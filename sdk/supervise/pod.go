@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -74,7 +75,22 @@ func (p *Pod) read() error {
 // recordStart writes the pid file and makes room for the apps' status. It happens beside the start of the
 // first app, which takes longer.
 func (p *Pod) recordStart() error {
-	if err := os.Mkdir(poddir.StatusDir, 0o750); err != nil && !errors.Is(err, os.ErrExist) {
+	// What an earlier start of the same pod has left would be read as this one's.
+	for _, name := range []string{poddir.ReadyFile, poddir.ExitFile} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	err := os.Mkdir(poddir.StatusDir, 0o750)
+	if errors.Is(err, os.ErrExist) {
+		for i := range p.Apps {
+			if err := os.Remove(filepath.Join(poddir.StatusDir, p.Apps[i].Name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+		}
+		err = nil
+	}
+	if err != nil {
 		return err
 	}
 	return poddir.WriteFile(".", poddir.PidFile, []byte(strconv.Itoa(os.Getpid())+"\n"))

@@ -3,7 +3,6 @@ package pidone
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -118,10 +117,11 @@ func (i *pidOne) reap() error {
 	return nil
 }
 
-// send reports. Without a supervisor there is nobody left to do it for.
+// send reports. A supervisor that is gone takes PID 1 along; one that is there is told by the end of the
+// socket that it cannot be told.
 func (i *pidOne) send(m wire.Message) {
 	if err := wire.Send(Sock, m); err != nil {
-		os.Exit(1)
+		unix.Close(Sock)
 	}
 }
 
