@@ -19,7 +19,7 @@ import (
 func (e *Engine) Finish(ctx context.Context, id string, fds launch.FDs) (int, error) {
 	p, err := reclaim.Adopt(e.Pods, id, fds)
 	if err != nil {
-		return 0, err
+		return reclaim.StatusUnknown, err
 	}
 	defer p.Close()
 	var netns *os.File

@@ -19,12 +19,16 @@ func Adopt(pods *pod.Pods, id string, fds launch.FDs) (*pod.Pod, error) {
 	return pods.Adopt(os.NewFile(uintptr(fd), id), id)
 }
 
+// StatusUnknown is the exit status of a pod whose own is not known: rkt's for what did not work. A supervisor of a
+// service must not take that for success.
+const StatusUnknown = 254
+
 // Finish ends a pod in order: what plugins hold for it, its cgroup and, with --rm, its directory. It returns the
 // pod's exit status, whatever the error, which says what is left for gc. plugins may be nil.
 func Finish(p *pod.Pod, plugins func() error) (int, error) {
 	var exit poddir.PodExit
 	if err := poddir.ReadJSON(p.Path(), poddir.ExitFile, &exit); err != nil {
-		return 0, err
+		return StatusUnknown, err
 	}
 	var rt poddir.Runtime
 	if err := poddir.ReadJSON(p.Path(), poddir.RuntimeFile, &rt); err != nil {
