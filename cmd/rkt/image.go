@@ -53,23 +53,16 @@ func (a *app) imageListCmd() *cobra.Command {
 			return err
 		}
 		imgs, listErr := e.Images()
+		out, rows := imageRows(imgs, full)
 		if form != "" {
-			out := []imageJSON{}
-			for _, i := range imgs {
-				out = append(out, imageJSON{i.ID, imageName(i), list(i.Names), i.Manifest, unixNano(i.Imported), unixNano(i.LastUsed), i.Size})
-			}
 			if err := printJSON(a.stdout, out, form == "json-pretty"); err != nil {
 				return err
 			}
 			return listErr
 		}
-		var rows [][]string
-		for _, i := range imgs {
-			rows = append(rows, []string{shortID(i.ID, full), imageName(i), bytesize(i.Size), ago(i.Imported, full), ago(i.LastUsed, full)})
-		}
 		var header []string
 		if !noLegend {
-			header = []string{"ID", "NAME", "SIZE", "IMPORT TIME", "LAST USED"}
+			header = imageHeader()
 		}
 		if err := table(a.stdout, header, rows); err != nil {
 			return err
@@ -77,6 +70,18 @@ func (a *app) imageListCmd() *cobra.Command {
 		return listErr
 	}
 	return c
+}
+
+func imageHeader() []string { return []string{"ID", "NAME", "SIZE", "IMPORT TIME", "LAST USED"} }
+
+// imageRows are the images for machines and for people.
+func imageRows(imgs []*store.Image, full bool) ([]imageJSON, [][]string) {
+	out, rows := []imageJSON{}, [][]string{}
+	for _, i := range imgs {
+		out = append(out, imageJSON{i.ID, imageName(i), list(i.Names), i.Manifest, unixNano(i.Imported), unixNano(i.LastUsed), i.Size})
+		rows = append(rows, []string{shortID(i.ID, full), imageName(i), bytesize(i.Size), ago(i.Imported, full), ago(i.LastUsed, full)})
+	}
+	return out, rows
 }
 
 func imageName(i *store.Image) string {

@@ -53,14 +53,18 @@ func (a *app) listCmd() *cobra.Command {
 		}
 		var header []string
 		if !noLegend {
-			header = []string{"UUID", "APP", "IMAGE NAME", "STATE", "CREATED", "STARTED", "NETWORKS"}
-			if full {
-				header = []string{"UUID", "APP", "IMAGE NAME", "IMAGE ID", "STATE", "CREATED", "STARTED", "NETWORKS"}
-			}
+			header = listHeader(full)
 		}
 		return table(a.stdout, header, rows)
 	}
 	return c
+}
+
+func listHeader(full bool) []string {
+	if full {
+		return []string{"UUID", "APP", "IMAGE NAME", "IMAGE ID", "STATE", "CREATED", "STARTED", "NETWORKS"}
+	}
+	return []string{"UUID", "APP", "IMAGE NAME", "STATE", "CREATED", "STARTED", "NETWORKS"}
 }
 
 // podRows are a pod's rows; further apps leave the pod's own columns blank.

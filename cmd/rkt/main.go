@@ -34,10 +34,15 @@ func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
 	cobra.EnablePrefixMatching = true // any unique prefix of a command names it
-	a := &app{stdout: os.Stdout, stderr: os.Stderr}
+	return (&app{stdout: os.Stdout, stderr: os.Stderr}).main(ctx, args)
+}
+
+// main runs one verb and returns the exit status.
+func (a *app) main(ctx context.Context, args []string) int {
 	root := a.command()
 	a.hidden(root, args)
 	root.SetArgs(args)
+	root.SetOut(a.stdout)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return a.status

@@ -30,6 +30,11 @@ func printJSON(w io.Writer, v any, pretty bool) error {
 	return enc.Encode(v)
 }
 
+// oneLine quotes s so that it cannot make a second line, or a column, of its own.
+func oneLine(s string) string {
+	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(quoteControl(s))
+}
+
 // table prints aligned columns; what images and plugins say is quoted.
 func table(w io.Writer, header []string, rows [][]string) error {
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
@@ -38,7 +43,7 @@ func table(w io.Writer, header []string, rows [][]string) error {
 	}
 	for _, r := range rows {
 		for i := range r {
-			r[i] = strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(quoteControl(r[i]))
+			r[i] = oneLine(r[i])
 		}
 		fmt.Fprintln(tw, strings.Join(r, "\t"))
 	}

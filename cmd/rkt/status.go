@@ -126,7 +126,9 @@ func waitPod(ctx context.Context, e *engine.Engine, id string, limit time.Durati
 // printStatus prints lines of KEY=VALUE, for shells to read.
 func printStatus(w io.Writer, i *pod.Info) {
 	fmt.Fprintf(w, "state=%s\n", i.State)
-	fmt.Fprintf(w, "created=%s\n", ago(i.Pod.Created, true))
+	if !i.Pod.Created.IsZero() {
+		fmt.Fprintf(w, "created=%s\n", ago(i.Pod.Created, true))
+	}
 	if !i.Started.IsZero() {
 		fmt.Fprintf(w, "started=%s\n", ago(i.Started, true))
 	}
@@ -150,7 +152,7 @@ func printStatus(w io.Writer, i *pod.Info) {
 		if ok && st.State == poddir.AppExited {
 			fmt.Fprintf(w, "app-%s=%d\n", app.Name, st.Code)
 			if st.Reason != "" {
-				fmt.Fprintf(w, "app-%s-reason=%s\n", app.Name, quoteControl(st.Reason))
+				fmt.Fprintf(w, "app-%s-reason=%s\n", app.Name, oneLine(st.Reason))
 			}
 		}
 	}

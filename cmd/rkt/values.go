@@ -57,7 +57,10 @@ func parseEnvFile(path string) ([]string, error) {
 		seen[k] = true
 		out = append(out, kv)
 	}
-	return out, sc.Err()
+	if err := sc.Err(); err != nil {
+		return nil, fmt.Errorf("read environment file %s: %w", path, err)
+	}
+	return out, nil
 }
 
 // keyValues reads "K=V,K=V" with the given keys alone, each at most once.
