@@ -236,7 +236,7 @@ func trustName(canonical string) string {
 	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
 		name = name[:i]
 	}
-	return name
+	return strings.TrimLeft(name, "/") // a vendor's scheme may name files
 }
 
 // withoutPort drops the port of a name's host: it is where a server was found, no part of an appc name.

@@ -22,6 +22,7 @@ func TestTrustName(t *testing.T) {
 		"aci://example.com:8080/app":                    "example.com:8080/app",
 		"aci://example.com:8080/app:1":                  "example.com:8080/app",
 		"docker://docker.io/library/x:latest":           "docker.io/library/x",
+		"path:///srv/images/x":                          "srv/images/x",
 		"example.com/app":                               "example.com/app",
 		"":                                              "",
 	} {
