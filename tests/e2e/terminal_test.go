@@ -27,8 +27,8 @@ func TestTerminal(t *testing.T) {
 		}
 		defer tty.Close()
 		out := expect(t, tty, "# ", "")
-		out += expect(t, tty, "33 77", "stty size; test -t 0 && echo is a tty\n")
-		out += expect(t, tty, "is a tty", "")
+		// The terminal echoes what is typed, so what is waited for must not be in it.
+		out += expect(t, tty, "33 77 tty", "test -t 0 && echo $(stty size) tty\n")
 		if err := pty.Setsize(tty, &pty.Winsize{Rows: 44, Cols: 88}); err != nil {
 			t.Fatal(err)
 		}
@@ -75,14 +75,26 @@ func expect(t *testing.T, tty *os.File, want, line string) string {
 		t.Fatal(err)
 	}
 	var got bytes.Buffer
-	buf := make([]byte, 4096)
-	tty.SetReadDeadline(time.Now().Add(time.Minute))
-	for !strings.Contains(got.String(), want) {
-		n, err := tty.Read(buf)
-		got.Write(buf[:n])
+	done := make(chan error, 1)
+	go func() {
+		buf := make([]byte, 4096)
+		for !strings.Contains(got.String(), want) {
+			n, err := tty.Read(buf)
+			got.Write(buf[:n])
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	select {
+	case err := <-done:
 		if err != nil {
 			t.Fatalf("waiting for %q: %v; got %q", want, err, got.String())
 		}
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("waiting for %q in vain", want)
 	}
 	return got.String()
 }
