@@ -32,7 +32,7 @@ func printJSON(w io.Writer, v any, pretty bool) error {
 
 // oneLine quotes s so that it cannot make a second line, or a column, of its own.
 func oneLine(s string) string {
-	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(quoteControl(s))
+	return strings.ReplaceAll(strings.ReplaceAll(quoteControl(s), "\n", `\n`), "\t", `\t`)
 }
 
 // table prints aligned columns; what images and plugins say is quoted.

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,7 +38,11 @@ type Info struct {
 
 // List returns all pods, youngest first. A pod that goes away meanwhile is left out; a broken one carries its Err.
 func (p *Pods) List() ([]Info, error) {
-	var out []Info
+	type place struct {
+		s  Section
+		id string
+	}
+	var places []place
 	seen := map[string]bool{}
 	for _, s := range sections() {
 		ids, err := p.in(s)
@@ -43,22 +50,28 @@ func (p *Pods) List() ([]Info, error) {
 			return nil, fmt.Errorf("list pods: %w", err)
 		}
 		for _, id := range ids {
-			if seen[id] {
-				continue
+			if !seen[id] { // else it moved on between the two sections' readdir
+				seen[id] = true
+				places = append(places, place{s, id})
 			}
-			info, err := p.infoIn(s, id)
-			if errors.Is(err, fs.ErrNotExist) {
-				// It moved on between readdir and open: look where it is now.
-				info, err = p.Info(id)
+		}
+	}
+	// Reading a pod is a dozen system calls and some JSON: hundreds of pods are worth every CPU.
+	infos := make([]*Info, len(places))
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range min(runtime.GOMAXPROCS(0), len(places)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(places); i = next.Add(1) - 1 {
+				infos[i] = p.listed(places[i].s, places[i].id)
 			}
-			if errors.As(err, new(*NotFoundError)) {
-				continue
-			}
-			if err != nil { // to be seen all the same, and to be removed
-				info = &Info{UUID: id, State: state(s, false), Path: p.Dir(s, id), Err: err}
-			}
-			seen[id] = true
-			out = append(out, *info)
+		})
+	}
+	wg.Wait()
+	var out []Info
+	for _, i := range infos {
+		if i != nil {
+			out = append(out, *i)
 		}
 	}
 	slices.SortFunc(out, func(a, b Info) int {
@@ -68,6 +81,21 @@ func (p *Pods) List() ([]Info, error) {
 		return strings.Compare(a.UUID, b.UUID)
 	})
 	return out, nil
+}
+
+// listed reads one pod where it was seen, or where it is now; nil when it has gone.
+func (p *Pods) listed(s Section, id string) *Info {
+	info, err := p.infoIn(s, id)
+	if errors.Is(err, fs.ErrNotExist) {
+		info, err = p.Info(id)
+	}
+	if errors.As(err, new(*NotFoundError)) {
+		return nil
+	}
+	if err != nil { // to be seen all the same, and to be removed
+		info = &Info{UUID: id, State: state(s, false), Path: p.Dir(s, id), Err: err}
+	}
+	return info
 }
 
 // Info reads one pod by its whole UUID.

@@ -22,7 +22,15 @@ func main() {
 	n := flag.Int("n", 20, "runs of each start")
 	pulls := flag.Int("pulls", 3, "runs of each pull")
 	only := flag.String("only", "start,memory,pull,list", "sections")
+	layout := flag.String("layout", "", "only write the image of the pull section to this directory")
 	flag.Parse()
+	if *layout != "" {
+		if err := writeBig(*layout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := bench(*rkt, *n, *pulls, strings.Split(*only, ",")); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
