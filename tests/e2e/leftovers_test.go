@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // host is what a test run must leave as it was.
@@ -56,9 +57,20 @@ func snapshot(t *testing.T) host {
 // compare fails for everything that is there now and was not then.
 func (h host) compare(t *testing.T) {
 	t.Helper()
-	for what := range snapshot(t) {
-		if !h[what] {
-			t.Errorf("left behind: %s", what)
+	// A pod has ended when its lock is free; its last process may be on its way out for some more milliseconds.
+	var left []string
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		left = nil
+		for what := range snapshot(t) {
+			if !h[what] {
+				left = append(left, what)
+			}
 		}
+		if len(left) == 0 || time.Now().After(deadline) {
+			break
+		}
+	}
+	for _, what := range left {
+		t.Errorf("left behind: %s", what)
 	}
 }
