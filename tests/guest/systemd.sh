@@ -18,7 +18,7 @@ unit() { # unit NAME TYPE EXTRA COMMAND...
 }
 
 # Type=notify: start returns when the apps have started, and the main process is the supervisor
-unit web notify 'Delegate=yes' "$image --memory=64Mi --exec=/bin/sleep -- 1000"
+unit web notify 'Delegate=yes' "$image --name=busybox --memory=64Mi --exec=/bin/sleep -- 1000"
 systemctl start web.service || fail "start"
 uuid=$(cat /run/web.uuid)
 rkt status $uuid | grep -q '^state=running$' || fail "not running when start returned"
@@ -49,7 +49,7 @@ systemctl kill -s KILL killed.service
 rkt status --wait $uuid | grep -q '^state=exited$' || fail "not exited after SIGKILL"
 
 # without Delegate, and from a shell: a scope of its own in machine.slice
-unit plain notify '' "$image --memory=32Mi --exec=/bin/sleep -- 1000"
+unit plain notify '' "$image --name=busybox --memory=32Mi --exec=/bin/sleep -- 1000"
 systemctl start plain.service || fail "start without Delegate"
 uuid=$(cat /run/plain.uuid)
 [ "$(cat /sys/fs/cgroup/machine.slice/rkt-$uuid.scope/pod/app-busybox/memory.max)" = 33554432 ] || fail "no scope with limits: $(cat /proc/$(cat $RKT_DIR/pods/run/$uuid/pid)/cgroup)"
