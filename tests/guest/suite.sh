@@ -1,7 +1,7 @@
 #!/bin/bash
 # What `make guest-test` runs inside the guest: the tests that need systemd or cgroup v2, then the end-to-end
 # suite. The packages of the next line are compiled on the host beforehand.
-#guest:tests ./tests/e2e ./core/cgroup ./plugins/stage1-linux/internal/limits ./plugins/stage1-linux/internal/seccomp
+#guest:tests ./tests/e2e ./core/cgroup ./sdk/linuxpod/internal/limits ./sdk/linuxpod/internal/seccomp
 set -u
 bad=0
 step() { # step NAME COMMAND...
@@ -27,8 +27,8 @@ if [ -d "$GUEST_SRC/dist/bin" ]; then
 fi
 
 step core/cgroup unit_test core/cgroup -test.v
-step limits unit_test plugins/stage1-linux/internal/limits -test.v
-step seccomp unit_test plugins/stage1-linux/internal/seccomp -test.v
+step limits unit_test sdk/linuxpod/internal/limits -test.v
+step seccomp unit_test sdk/linuxpod/internal/seccomp -test.v
 
 # The guest has neither an image builder nor Go: make guest-test has put the fixtures into dist.
 cp -r "$GUEST_SRC/dist/fixtures" /opt/fixtures

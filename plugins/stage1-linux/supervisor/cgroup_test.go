@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/plan"
 	"github.com/rkt/rkt/v2/proto/poddir"
+	"github.com/rkt/rkt/v2/sdk/linuxpod"
 )
 
 // withCgroup gives the pod a cgroup as core makes it: per controller on v1, below the root on v2.
@@ -127,11 +127,11 @@ func TestEnterCgroup(t *testing.T) {
 	defer func() { p.cmd.Process.Signal(unix.SIGTERM); p.wait(); <-done }()
 	p.await("apps/a/upper/tmp/in")
 	procs := 0
-	pl, err := plan.Read(p.dir)
+	dirs, err := linuxpod.CgroupDirs(p.dir, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range pl.App("a").Cgroup.Dirs {
+	for _, dir := range dirs {
 		b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 		if err != nil {
 			t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/plan"
 	"github.com/rkt/rkt/v2/proto/poddir"
+	"github.com/rkt/rkt/v2/sdk/linuxpod"
 )
 
 // ownCaps is every capability that this machine's root has.
@@ -21,7 +21,7 @@ func ownCaps(t *testing.T) []string {
 	if err := unix.Capget(&hdr, &data[0]); err != nil {
 		t.Fatal(err)
 	}
-	return plan.CapNames(uint64(data[0].Permitted) | uint64(data[1].Permitted)<<32)
+	return linuxpod.CapNames(uint64(data[0].Permitted) | uint64(data[1].Permitted)<<32)
 }
 
 func hash(t *testing.T, name string) [32]byte {

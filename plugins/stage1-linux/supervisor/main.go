@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/enter"
-	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/host"
-	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/pidone"
+	"github.com/rkt/rkt/v2/sdk/linuxpod/enter"
+	"github.com/rkt/rkt/v2/sdk/linuxpod/host"
+	"github.com/rkt/rkt/v2/sdk/linuxpod/pidone"
 	"github.com/rkt/rkt/v2/sdk/supervise"
 )
 

@@ -3,18 +3,15 @@ package linux
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/limits"
-	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/plan"
-	"github.com/rkt/rkt/v2/plugins/stage1-linux/internal/seccomp"
 	"github.com/rkt/rkt/v2/proto/launch"
 	"github.com/rkt/rkt/v2/proto/poddir"
+	"github.com/rkt/rkt/v2/sdk/linuxpod"
 	"github.com/rkt/rkt/v2/sdk/plugin"
 	"github.com/rkt/rkt/v2/sdk/stage1"
 )
@@ -51,22 +48,10 @@ func (s *Stage1) Run(ctx context.Context, req stage1.RunRequest) (stage1.ExecPla
 	if err := poddir.ReadJSON(req.PodDir, poddir.RuntimeFile, rt); err != nil {
 		return stage1.ExecPlan{}, err
 	}
-	p := &plan.Plan{
-		Schema: plan.Schema, UUID: pod.UUID, Hostname: pod.Hostname, Volumes: pod.Volumes,
-		Volatile: rt.Remove, Detached: rt.Detached, Debug: req.Debug || rt.Debug,
-	}
-	if err := os.MkdirAll(filepath.Join(req.PodDir, poddir.Stage1Dir), 0o750); err != nil {
-		return stage1.ExecPlan{}, err
-	}
-	for i := range pod.Apps {
-		app, warnings, err := s.app(ctx, p, rt, pod, &pod.Apps[i], s.filterCache(req.PodDir))
-		if err != nil {
-			return stage1.ExecPlan{}, fmt.Errorf("app %q: %w", pod.Apps[i].Name, err)
-		}
-		p.Apps = append(p.Apps, app)
-		p.Warnings = append(p.Warnings, warnings...)
-	}
-	if err := p.Write(req.PodDir); err != nil {
+	err := linuxpod.Prepare(ctx, linuxpod.Options{
+		PodDir: req.PodDir, Pod: pod, Runtime: rt, FilterCache: s.filterCache(), Debug: req.Debug,
+	})
+	if err != nil {
 		return stage1.ExecPlan{}, err
 	}
 	return stage1.ExecPlan{
@@ -77,45 +62,24 @@ func (s *Stage1) Run(ctx context.Context, req stage1.RunRequest) (stage1.ExecPla
 	}, nil
 }
 
-func (s *Stage1) app(ctx context.Context, p *plan.Plan, rt *poddir.Runtime, pod *poddir.Pod, app *poddir.App, cache string) (plan.App, []string, error) {
-	out := plan.App{App: *app}
-	var err error
-	if out.Caps, err = plan.CapMask(app.Capabilities); err != nil {
-		return out, nil, err
+// filterCache is where compiled filters are kept between pods.
+func (s *Stage1) filterCache() string {
+	if s.cacheDir == "" {
+		return ""
 	}
-	cg, warnings, err := limits.Apply(ctx, rt.Cgroup, app, pod.Volumes...)
-	if err != nil {
-		return out, nil, err
-	}
-	out.Cgroup = plan.Cgroup{Version: cg.Version, Dirs: cg.Dirs}
-	filter, err := seccomp.Filter(app.Seccomp.Mode, app.Capabilities, runtime.GOARCH, cache)
-	if err != nil {
-		return out, nil, err
-	}
-	if len(filter) > 0 {
-		out.Filter = p.AddFilter(filter)
-	}
-	return out, warnings, nil
-}
-
-// filterCache is where compiled filters are kept between pods; without a cache directory, for this pod's apps.
-func (s *Stage1) filterCache(podDir string) string {
-	if s.cacheDir != "" {
-		return filepath.Join(s.cacheDir, "seccomp")
-	}
-	return filepath.Join(podDir, poddir.Stage1Dir)
+	return filepath.Join(s.cacheDir, "seccomp")
 }
 
 // Enter names the program that joins an app.
 func (s *Stage1) Enter(_ context.Context, req stage1.EnterRequest) (stage1.ExecPlan, error) {
-	p, err := plan.Read(req.PodDir)
+	apps, err := linuxpod.Apps(req.PodDir)
 	if errors.Is(err, os.ErrNotExist) {
 		return stage1.ExecPlan{}, stage1.PodNotRunning("pod has not been started")
 	}
 	if err != nil {
 		return stage1.ExecPlan{}, err
 	}
-	if p.App(req.App) == nil {
+	if !slices.Contains(apps, req.App) {
 		return stage1.ExecPlan{}, stage1.AppNotFound("pod has no app %q", req.App)
 	}
 	if held, err := lockHeld(req.PodDir); err != nil || !held {
@@ -146,36 +110,19 @@ func lockHeld(podDir string) (bool, error) {
 
 // Stats reads the apps' cgroups.
 func (s *Stage1) Stats(_ context.Context, podDir string) ([]stage1.AppStats, error) {
-	p, err := plan.Read(podDir)
-	if err != nil {
+	usage, err := linuxpod.Stats(podDir)
+	if errors.Is(err, os.ErrNotExist) {
 		return nil, stage1.PodNotRunning("pod has not been started: %v", err)
 	}
+	if err != nil {
+		return nil, err
+	}
 	var out []stage1.AppStats
-	for i := range p.Apps {
-		u, err := limits.Stats(limits.AppCgroup{Version: p.Apps[i].Cgroup.Version, Dirs: p.Apps[i].Cgroup.Dirs})
-		if err != nil {
-			return nil, fmt.Errorf("app %q: %w", p.Apps[i].Name, err)
-		}
-		out = append(out, stage1.AppStats{App: p.Apps[i].Name, MemoryBytes: u.MemoryBytes, CPU: cpu(u.CPUNanoseconds), PIDs: u.Pids})
+	for _, u := range usage {
+		out = append(out, stage1.AppStats{App: u.App, MemoryBytes: u.MemoryBytes, CPU: cpu(u.CPUNanoseconds), PIDs: u.Pids})
 	}
 	return out, nil
 }
 
 // Cleanup removes the apps' cgroups; core removes the pod's.
-func (s *Stage1) Cleanup(_ context.Context, podDir string) error {
-	pod, rt := new(poddir.Pod), new(poddir.Runtime)
-	if err := poddir.ReadJSON(podDir, poddir.RuntimeFile, rt); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil // never started
-		}
-		return err
-	}
-	if err := poddir.ReadJSON(podDir, poddir.PodFile, pod); err != nil {
-		return err
-	}
-	var errs []error
-	for i := range pod.Apps {
-		errs = append(errs, limits.Remove(rt.Cgroup, pod.Apps[i].Name))
-	}
-	return errors.Join(errs...)
-}
+func (s *Stage1) Cleanup(_ context.Context, podDir string) error { return linuxpod.Remove(podDir) }
