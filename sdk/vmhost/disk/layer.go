@@ -140,16 +140,27 @@ func flock(ctx context.Context, f *os.File) error {
 // mkfs writes the image. It is not compressed: reading through decompression costs the guest more than the host's
 // page cache, which all pods share, costs the host (measured: 107 against 72 MB/s).
 func mkfs(ctx context.Context, image, dir string) error {
-	cmd := exec.CommandContext(ctx, "mkfs.erofs", "--quiet", "-x", "1", image, dir)
+	program, err := tool("mkfs.erofs", "erofs-utils")
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, program, "--quiet", "-x", "1", image, dir)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	out, err := cmd.CombinedOutput()
-	if errors.Is(err, exec.ErrNotFound) {
-		return fmt.Errorf("%w (apt-get install erofs-utils)", err)
-	}
 	if err != nil {
 		return fmt.Errorf("mkfs.erofs: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
+}
+
+// tool finds a program where administrators' programs are, whatever the caller's PATH is.
+func tool(name, pkg string) (string, error) {
+	for _, dir := range []string{"/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"} {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is missing (apt-get install %s)", name, pkg)
 }
 
 // prune removes images that nobody has asked for in a long time, and what killed makers left. It is housekeeping:

@@ -55,13 +55,14 @@ func makeTemplate(ctx context.Context, path string, bytes int64) (err error) {
 	if err := tmp.Truncate(bytes); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "mke2fs", "-q", "-F", "-t", "ext4", "-L", Label, "-m", "0", "-O", "^has_journal,^resize_inode",
+	program, err := tool("mke2fs", "e2fsprogs")
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, program, "-q", "-F", "-t", "ext4", "-L", Label, "-m", "0", "-O", "^has_journal,^resize_inode",
 		"-E", "lazy_itable_init=1,root_owner=0:0", tmp.Name(), strconv.FormatInt(bytes>>10, 10)+"k")
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "MKE2FS_SYNC=0"}
 	out, err := cmd.CombinedOutput()
-	if errors.Is(err, exec.ErrNotFound) {
-		return fmt.Errorf("%w (apt-get install e2fsprogs)", err)
-	}
 	if err != nil {
 		return fmt.Errorf("mke2fs: %w: %s", err, strings.TrimSpace(string(out)))
 	}

@@ -1,0 +1,81 @@
+package vmhost
+
+import (
+	"context"
+	"io"
+
+	"github.com/rkt/rkt/v2/sdk/vmhost/cage"
+)
+
+// VMM is a virtual machine monitor program.
+type VMM interface {
+	// Traits says what it can do.
+	Traits() Traits
+	// Find returns the program and its version, the configured one or the host's. The error says how to get it.
+	Find(ctx context.Context, c *Config) (program, version string, err error)
+	// Fits says what of a machine the VMM cannot be given ("at most 24 devices"); nil when it can.
+	Fits(m *Machine) error
+	// Command is how to run it. It has no side effect.
+	Command(l *Launch) Command
+}
+
+// Monitored is a VMM with a control connection of its own (QMP).
+type Monitored interface {
+	VMM
+	// Monitor serves the connection until it ends. report gets what the user should know of.
+	Monitor(conn io.ReadWriter, report func(string))
+}
+
+// Traits of a VMM.
+type Traits struct {
+	Accels []string // KVM, TCG
+	NineP  bool     // directories are shared by 9p, else by virtiofs
+	// Vsock has the control channel be a vsock connection from the guest, else it is a virtio-serial port.
+	Vsock bool
+	// Serials says that disks have serial numbers for the guest to find them by; else their order counts.
+	Serials bool
+	// Reboot ends the machine; else powering off does.
+	Reboot bool
+	// Modules are kernel modules that its devices need beside those of every guest.
+	Modules []string
+	// Paths says that the program opens disks by path inside its cage, else by descriptor.
+	Paths bool
+}
+
+// Launch is a machine at its start: the numbers of the descriptors that the program will find. 0 is none.
+type Launch struct {
+	*Machine
+	Control int // one end of a socket pair: the virtio-serial port
+	Monitor int
+	Console int    // what the guest's serial port prints
+	CID     uint32 // of vsock
+	Port    uint32 // of the host, for the guest to connect to
+	Disks   []int  // as Machine.Disks
+	Taps    []Tap  // as Machine.Interfaces
+	Shares  []int  // as Machine.Shares, connected to virtiofsd; 0 for 9p
+	Vhost   bool   // the host can serve the taps in its kernel
+}
+
+// Tap is a network device.
+type Tap struct {
+	FD    int
+	Vhost int // 0: served by the VMM
+	MAC   string
+	MTU   int
+}
+
+// Command is a program in its cage.
+type Command struct {
+	Args  []string
+	Env   []string
+	Binds []cage.Bind
+	Nodes []cage.Node
+}
+
+// Paths in the cage of a VMM.
+const (
+	KernelPath    = "/guest/kernel"
+	InitramfsPath = "/guest/initramfs"
+	DisksPath     = "/guest/disk" // + number
+	SharesPath    = "/guest/share"
+)
