@@ -83,6 +83,9 @@ func (a *app) build() error {
 		}
 		if a.root.Slave >= 0 {
 			tty.CopySize(0, a.root.Slave)
+			if s := a.Streams; s != nil && s.Rows > 0 {
+				tty.SetSize(a.root.Slave, s.Rows, s.Cols)
+			}
 			stdio = [3]int{a.root.Slave, a.root.Slave, a.root.Slave}
 			a.fds = append(a.fds, a.root.Slave)
 		}

@@ -37,6 +37,11 @@ func CopySize(from, to int) {
 	}
 }
 
+// SetSize sets the window size of a terminal. Of what is no terminal it changes nothing.
+func SetSize(fd int, rows, cols uint16) {
+	_ = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols})
+}
+
 // Raw puts a terminal into raw mode and returns how to put it back; ok is false when fd is no terminal.
 func Raw(fd int) (restore func(), ok bool) {
 	old, err := unix.IoctlGetTermios(fd, unix.TCGETS)

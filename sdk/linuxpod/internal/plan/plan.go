@@ -58,6 +58,9 @@ type Streams struct {
 	Stdin  int `json:"stdin,omitempty"`
 	Stdout int `json:"stdout,omitempty"`
 	Stderr int `json:"stderr,omitempty"`
+	// Rows and Cols are the first size of a terminal; zero leaves that to PID 1's own descriptor 0.
+	Rows uint16 `json:"rows,omitempty"`
+	Cols uint16 `json:"cols,omitempty"`
 }
 
 // Cgroup is the app's own cgroup: the directory per controller on v1, or the one of key "" on v2.
