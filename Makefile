@@ -5,7 +5,7 @@ PREFIX   ?= /usr
 DESTDIR  ?=
 GOARCH   ?= $(shell go env GOARCH)
 DIST     ?= dist
-PLUGINS  ?= fetcher-docker fetcher-aci verifier-openpgp network-cni stage1-linux
+PLUGINS  ?= fetcher-docker fetcher-aci verifier-openpgp network-cni stage1-linux stage1-qemu
 
 MODULE   := github.com/rkt/rkt/v2
 LIB      := $(DIST)/lib/rkt/plugins
@@ -49,6 +49,13 @@ plugin-stage1-linux: stage1-linux-supervisor
 stage1-linux-supervisor:
 	mkdir -p $(LIB)/stage1-linux
 	$(GOBUILD) -o $(LIB)/stage1-linux/rkt-stage1-linux-supervisor ./plugins/stage1-linux/supervisor
+
+# The flavors that run a pod in a VM have a supervisor each, and the guest's program in common.
+plugin-stage1-qemu plugin-stage1-lkvm: plugin-%: vm-%
+vm-%:
+	mkdir -p $(LIB)/$*
+	$(GOBUILD) -o $(LIB)/$*/rkt-$*-supervisor ./plugins/$*/supervisor
+	$(GOBUILD) -o $(LIB)/$*/rkt-vmguest ./sdk/vmguest/cmd/rkt-vmguest
 
 plugin-network-cni: cni
 cni:

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rkt/rkt/v2/proto/poddir"
+	"github.com/rkt/rkt/v2/sdk/linuxpod"
 	"github.com/rkt/rkt/v2/sdk/plugin"
-	"github.com/rkt/rkt/v2/sdk/supervise"
 )
 
 // Validate says what a machine of its own cannot do.
@@ -20,35 +20,8 @@ func (s *Stage1) Validate(_ context.Context, podDir string) ([]plugin.Diagnostic
 	if err := poddir.ReadJSON(podDir, poddir.PodFile, pod); err != nil {
 		return nil, err
 	}
-	v := &validation{flavor: s.Flavor}
-	terminals := 0
-	for i := range pod.Apps {
-		a := &pod.Apps[i]
-		field := fmt.Sprintf("apps[%d].", i)
-		if _, err := supervise.ParseSignal(a.StopSignal); err != nil {
-			v.refuse(field+"stopSignal", "%v", err)
-		}
-		switch a.Seccomp.Mode {
-		case poddir.SeccompDefault, poddir.SeccompUnconfined:
-		default:
-			v.refuse(field+"seccomp.mode", "mode %q is unknown to this stage1", a.Seccomp.Mode)
-		}
-		switch a.Stdin {
-		case "", poddir.StdinNull, poddir.StdinStream:
-		case poddir.StdinTTY:
-			terminals++
-		default:
-			v.refuse(field+"stdin", "kind %q is unknown to this stage1", a.Stdin)
-		}
-		for _, h := range a.Handlers {
-			if h.Name != "pre-start" && h.Name != "post-stop" {
-				v.refuse(field+"handlers", "event %q is unknown to this stage1", h.Name)
-			}
-		}
-	}
-	if terminals > 1 {
-		v.refuse("apps", "%d apps ask for the one terminal", terminals)
-	}
+	// The guest runs the pod with the code that runs it in Linux namespaces: what that cannot do, it cannot.
+	v := &validation{flavor: s.Flavor, ds: linuxpod.Check(pod)}
 	for i := range pod.Volumes {
 		v.volume(fmt.Sprintf("volumes[%d].", i), &pod.Volumes[i])
 	}
@@ -77,8 +50,7 @@ func (v *validation) volume(field string, vol *poddir.Volume) {
 		return
 	case poddir.VolumeHost:
 	default:
-		v.refuse(field+"kind", "kind %q is unknown to this stage1", vol.Kind)
-		return
+		return // named by linuxpod
 	}
 	st, err := os.Stat(vol.Source)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,0 +1,174 @@
+package qemu
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+
+	"github.com/rkt/rkt/v2/sdk/vmguest/agent"
+	"github.com/rkt/rkt/v2/sdk/vmhost"
+	"github.com/rkt/rkt/v2/sdk/vmhost/cage"
+)
+
+// Slots of the buses. On q35 a slot has eight functions; slots 0 to 1 and 31 are the chipset's. microvm has 24
+// virtio-mmio transports with the second interrupt controller, which QEMU adds by itself under KVM.
+const (
+	firstSlot      = 2
+	lastSlot       = 30
+	pciDevices     = (lastSlot - firstSlot + 1) * 8
+	microvmDevices = 8
+)
+
+// devices counts what takes a place on the bus: the entropy source and the serial bus come on top.
+func devices(m *vmhost.Machine) int { return 2 + len(m.Disks) + len(m.Shares) + len(m.Interfaces) }
+
+// microvm says which machine type it is.
+func microvm(m *vmhost.Machine) bool {
+	switch m.Config.Machine {
+	case "microvm":
+		return runtime.GOARCH == "amd64"
+	case "", vmhost.Auto:
+		return runtime.GOARCH == "amd64" && m.Accel == vmhost.KVM && devices(m) <= microvmDevices
+	}
+	return false
+}
+
+// line collects arguments and places on the bus.
+type line struct {
+	args    []string
+	mmio    bool
+	devices int
+	sets    int
+}
+
+func (l *line) add(args ...string) { l.args = append(l.args, args...) }
+
+// device adds a virtio device: of the bus that the machine has, at the next place.
+func (l *line) device(kind, options string) {
+	if l.mmio {
+		l.add("-device", kind+"-device"+options)
+		return
+	}
+	slot, function := firstSlot+l.devices/8, l.devices%8
+	at := fmt.Sprintf(",addr=%#x.%#x", slot, function)
+	if function == 0 {
+		at += ",multifunction=on"
+	}
+	l.devices++
+	l.add("-device", kind+"-pci"+options+at)
+}
+
+// file makes a descriptor a file that QEMU can name.
+func (l *line) file(fd int) string {
+	l.sets++
+	l.add("-add-fd", fmt.Sprintf("fd=%d,set=%d", fd, l.sets))
+	return "/dev/fdset/" + strconv.Itoa(l.sets)
+}
+
+// Command is QEMU's command line.
+func (VMM) Command(m *vmhost.Launch) vmhost.Command {
+	l := &line{args: []string{m.Program}, mmio: microvm(m.Machine)}
+	l.add("-name", "rkt-"+m.UUID, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none")
+	// What the emulator is not to do even when a guest has taken it over.
+	l.add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
+	machine(l, m)
+	l.add("-kernel", vmhost.KernelPath, "-initrd", vmhost.InitramfsPath, "-append", kernelLine(m))
+	l.add("-chardev", "file,id=console,path="+l.file(m.Console), "-serial", "chardev:console")
+	if m.Monitor > 0 {
+		l.add("-chardev", socket("monitor", m.Monitor), "-mon", "chardev=monitor,mode=control")
+	}
+	l.add("-object", "rng-builtin,id=entropy")
+	l.device("virtio-rng", ",rng=entropy")
+	l.add("-chardev", socket("control", m.Control))
+	l.device("virtio-serial", ",id=serial,max_ports=2")
+	l.add("-device", "virtserialport,bus=serial.0,chardev=control,name="+agent.PortName)
+	for i, d := range m.Machine.Disks {
+		disk(l, i, d, m.Disks[i])
+	}
+	for i, fd := range m.Shares {
+		id := "share" + strconv.Itoa(i)
+		l.add("-chardev", socket(id, fd))
+		l.device("vhost-user-fs", ",chardev="+id+",tag="+m.Machine.Shares[i].Tag)
+	}
+	for i, t := range m.Taps {
+		nic(l, i, t)
+	}
+	c := vmhost.Command{Args: l.args, Env: []string{"PATH=/usr/bin:/bin", "TMPDIR=/tmp"}}
+	if m.Accel == vmhost.KVM {
+		c.Nodes = append(c.Nodes, cage.Node{Path: "/dev/kvm", Major: 10, Minor: 232})
+	}
+	return c
+}
+
+func machine(l *line, m *vmhost.Launch) {
+	kind, cpu := "q35,accel="+m.Accel+",usb=off,graphics=off,vmport=off,smbus=off,sata=off", "max"
+	if m.Accel == vmhost.KVM {
+		cpu = "host"
+	}
+	switch {
+	case runtime.GOARCH == "arm64":
+		kind = "virt,accel=" + m.Accel + ",gic-version=max"
+	case l.mmio:
+		kind = "microvm,accel=" + m.Accel + ",isa-serial=on,pit=off,pic=off,rtc=on,auto-kernel-cmdline=on"
+		if m.Accel == vmhost.TCG {
+			kind = "microvm,accel=tcg,isa-serial=on,rtc=on,auto-kernel-cmdline=on"
+		}
+	}
+	memory := strconv.Itoa(m.MemoryMiB) + "M"
+	if len(m.Shares) > 0 {
+		// virtiofsd reads and writes the guest's memory.
+		kind += ",memory-backend=memory"
+		l.add("-object", "memory-backend-memfd,id=memory,share=on,size="+memory)
+	}
+	l.add("-machine", kind, "-cpu", cpu, "-smp", strconv.Itoa(m.CPUs), "-m", memory)
+}
+
+// kernelLine adds to the kernel's command line what QEMU's machines need.
+func kernelLine(m *vmhost.Launch) string {
+	console := "ttyS0"
+	if runtime.GOARCH == "arm64" {
+		console = "ttyAMA0"
+	}
+	s := "console=" + console + " reboot=t rkt.ctl=port:" + agent.PortName
+	if m.Accel == vmhost.TCG && microvm(m.Machine) {
+		s += " tsc_early_khz=2000000" // it has no clock to measure by, and under emulation nothing else to trust
+	}
+	return s + " " + m.Append
+}
+
+// socket is a connected socket.
+func socket(id string, fd int) string { return fmt.Sprintf("socket,id=%s,fd=%d", id, fd) }
+
+// disk adds a disk. An error of the host's is the guest's to see; QEMU would stop the machine when the host's disk
+// is full.
+func disk(l *line, i int, d vmhost.Disk, fd int) {
+	id := "disk" + strconv.Itoa(i)
+	drive := "if=none,id=" + id + ",format=raw,file=" + l.file(fd) + ",werror=report,rerror=report"
+	switch {
+	case d.ReadOnly:
+		drive += ",readonly=on"
+	case d.Scratch:
+		drive += ",cache=unsafe,discard=unmap,detect-zeroes=unmap"
+	}
+	l.add("-drive", drive)
+	l.device("virtio-blk", ",drive="+id+",serial="+d.Serial)
+}
+
+func nic(l *line, i int, t vmhost.Tap) {
+	id := "net" + strconv.Itoa(i)
+	backend := fmt.Sprintf("tap,id=%s,fd=%d", id, t.FD)
+	if t.Vhost > 0 {
+		backend += fmt.Sprintf(",vhost=on,vhostfd=%d", t.Vhost)
+	} else {
+		backend += ",vhost=off"
+	}
+	options := ",netdev=" + id + ",mac=" + t.MAC
+	if t.MTU > 0 {
+		options += ",host_mtu=" + strconv.Itoa(t.MTU)
+	}
+	if !l.mmio {
+		options += ",romfile="
+	}
+	l.add("-netdev", backend)
+	l.device("virtio-net", options)
+}

@@ -1,0 +1,143 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rkt/rkt/v2/plugins/stage1-qemu/internal/qmp"
+	"github.com/rkt/rkt/v2/sdk/vmhost"
+)
+
+// VMM is QEMU.
+type VMM struct{}
+
+var _ vmhost.Monitored = VMM{}
+
+// oldest is the version that all options of the command line are in.
+const (
+	oldestMajor = 6
+	oldestMinor = 2
+)
+
+// Traits says what QEMU can do.
+func (VMM) Traits() vmhost.Traits {
+	t := vmhost.Traits{Accels: []string{vmhost.KVM, vmhost.TCG}, Serials: true}
+	if runtime.GOARCH == "amd64" {
+		t.Modules = []string{"virtio_mmio"} // microvm's bus
+	}
+	return t
+}
+
+// Program is the emulator of this architecture, and Package Debian's package of it.
+func Program() string {
+	if runtime.GOARCH == "arm64" {
+		return "qemu-system-aarch64"
+	}
+	return "qemu-system-x86_64"
+}
+
+// Package is Debian's package.
+func Package() string {
+	if runtime.GOARCH == "arm64" {
+		return "qemu-system-arm"
+	}
+	return "qemu-system-x86"
+}
+
+// Find finds QEMU and checks its version.
+func (VMM) Find(ctx context.Context, c *vmhost.Config) (string, string, error) {
+	places := []string{"/usr/bin/" + Program(), "/usr/local/bin/" + Program(), "/usr/libexec/qemu-kvm"}
+	if c.Program != "" {
+		places = []string{c.Program}
+	}
+	for _, p := range places {
+		p, err := filepath.EvalSymlinks(p)
+		if err != nil {
+			continue
+		}
+		if st, err := os.Stat(p); err != nil || !st.Mode().IsRegular() || st.Mode()&0o111 == 0 {
+			continue
+		}
+		v, err := version(ctx, p)
+		return p, v, err
+	}
+	return "", "", fmt.Errorf("find QEMU: no %s (apt-get install %s)", strings.Join(places, ", "), Package())
+}
+
+func version(ctx context.Context, program string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "--version")
+	cmd.Env = []string{"PATH=/usr/bin:/bin"}
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("ask %s for its version: %w", program, err)
+	}
+	v, err := parseVersion(string(out))
+	if err != nil {
+		return "", fmt.Errorf("ask %s for its version: %w", program, err)
+	}
+	return v, nil
+}
+
+// parseVersion reads "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)".
+func parseVersion(out string) (string, error) {
+	m := regexp.MustCompile(`version (([0-9]{1,4})\.([0-9]{1,4})[0-9.]*)`).FindStringSubmatch(out)
+	if m == nil {
+		return "", errors.New("it does not say one")
+	}
+	major, _ := strconv.Atoi(m[2]) // digits, and few of them
+	minor, _ := strconv.Atoi(m[3])
+	if major < oldestMajor || major == oldestMajor && minor < oldestMinor {
+		return "", fmt.Errorf("it is %s; %d.%d or newer is needed", m[1], oldestMajor, oldestMinor)
+	}
+	return m[1], nil
+}
+
+// Fits counts what the machine's bus has room for.
+func (VMM) Fits(m *vmhost.Machine) error {
+	if err := checkMachine(m.Config.Machine); err != nil {
+		return err
+	}
+	if n := devices(m); microvm(m) && n > microvmDevices {
+		return fmt.Errorf("%d devices (disks of image layers, volumes, interfaces) are more than the %d that machine type microvm takes; use q35", n, microvmDevices)
+	} else if n > pciDevices {
+		return fmt.Errorf("%d devices (disks of image layers, volumes, interfaces) are more than the %d that a machine takes", n, pciDevices)
+	}
+	return nil
+}
+
+func checkMachine(name string) error {
+	switch name {
+	case "", vmhost.Auto, "q35", "microvm", "virt":
+		return nil
+	}
+	return fmt.Errorf(`machine type %q is none of "auto", "q35", "microvm"`, name)
+}
+
+// Monitor serves QMP.
+func (VMM) Monitor(conn io.ReadWriter, report func(string)) {
+	err := qmp.Watch(conn, func(e qmp.Event) {
+		switch e.Name {
+		case "GUEST_PANICKED":
+			report("the guest's kernel has panicked")
+		case "BLOCK_IO_ERROR":
+			report("a disk of the guest cannot be read or written (is the host's disk full?)")
+		case "WATCHDOG":
+			report("the guest does not run any more")
+		}
+	})
+	if err != nil && !errors.Is(err, io.EOF) {
+		report("its monitor: " + err.Error())
+	}
+}
