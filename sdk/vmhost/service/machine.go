@@ -191,7 +191,7 @@ func (s *Stage1) upper(ctx context.Context, m *vmhost.Machine, dir string) error
 		}
 	}
 	dev := s.disk(m, vmhost.Disk{Path: filepath.Join(poddir.Stage1Dir, vmhost.UpperFile), Serial: "rw", Scratch: true})
-	m.Spec.Upper = &agent.Disk{Device: dev, FSType: "ext4", Options: "noatime,noinit_itable"}
+	m.Spec.Upper = &agent.Disk{Device: dev, FSType: "ext4", Options: "noinit_itable"}
 	return nil
 }
 

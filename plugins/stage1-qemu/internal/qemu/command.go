@@ -73,7 +73,7 @@ func (VMM) Command(m *vmhost.Launch) vmhost.Command {
 	l.add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 	machine(l, m)
 	l.add("-kernel", vmhost.KernelPath, "-initrd", vmhost.InitramfsPath, "-append", kernelLine(m))
-	l.add("-chardev", "file,id=console,path="+l.file(m.Console), "-serial", "chardev:console")
+	l.add("-chardev", "file,id=console,append=on,path="+l.file(m.Console), "-serial", "chardev:console")
 	if m.Monitor > 0 {
 		l.add("-chardev", socket("monitor", m.Monitor), "-mon", "chardev=monitor,mode=control")
 	}
@@ -143,7 +143,7 @@ func socket(id string, fd int) string { return fmt.Sprintf("socket,id=%s,fd=%d",
 // is full.
 func disk(l *line, i int, d vmhost.Disk, fd int) {
 	id := "disk" + strconv.Itoa(i)
-	drive := "if=none,id=" + id + ",format=raw,file=" + l.file(fd) + ",werror=report,rerror=report"
+	drive := "if=none,id=" + id + ",format=raw,auto-read-only=off,file=" + l.file(fd) + ",werror=report,rerror=report"
 	switch {
 	case d.ReadOnly:
 		drive += ",readonly=on"
