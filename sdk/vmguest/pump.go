@@ -15,7 +15,7 @@ import (
 type stdio struct {
 	hub     *hub
 	target  agent.Target
-	drop    chan struct{}  // closed when streams that nobody has asked for are waited for no more
+	drop    chan struct{} // closed when streams that nobody has asked for are waited for no more
 	once    sync.Once
 	outputs sync.WaitGroup // copies of output that go on
 
