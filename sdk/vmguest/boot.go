@@ -69,20 +69,29 @@ func (f fileSystem) mount() error {
 }
 
 // loadModules loads what /modules/order lists, in that order: who made the initramfs has resolved what needs
-// what. A module that the kernel has built in, or that a device of this machine does not need, is no error; one
-// that is missed is missed by name later.
+// what. Needs that depmod does not know of (libcrc32c wants some crc32c) are met by a second try. A module that
+// the kernel has built in, or that a device of this machine does not need, is no error; one that is missed is
+// missed by name later.
 func loadModules(dir string) error {
-	order, err := os.ReadFile(filepath.Join(dir, "order"))
+	b, err := os.ReadFile(filepath.Join(dir, "order"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // everything is built in
 	}
 	if err != nil {
 		return err
 	}
-	for _, name := range strings.Fields(string(order)) {
-		if err := loadModule(filepath.Join(dir, name)); err != nil {
-			complain("load module %s: %v", name, err)
+	order := strings.Fields(string(b))
+	for try := range 2 {
+		var failed []string
+		for _, name := range order {
+			if err := loadModule(filepath.Join(dir, name)); err != nil {
+				failed = append(failed, name)
+				if try > 0 {
+					complain("load module %s: %v", name, err)
+				}
+			}
 		}
+		order = failed
 	}
 	return os.RemoveAll(dir) // the memory is the pod's
 }

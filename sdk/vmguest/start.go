@@ -54,6 +54,7 @@ func (g *guest) prepare(spec *agent.PodSpec) error {
 		complain("start pod %s: %d apps, %d layers, %d volumes, %d interfaces", spec.Pod.UUID,
 			len(spec.Pod.Apps), len(spec.Layers), len(spec.Volumes), len(spec.Interfaces))
 	}
+	g.storage.plan(spec)
 	for _, step := range []struct {
 		what string
 		do   func() error

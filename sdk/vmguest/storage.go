@@ -22,8 +22,28 @@ const (
 
 // storage mounts what a pod is made of and knows what it has mounted.
 type storage struct {
-	mounted map[string]string // what -> where
-	dirs    []string
+	writable map[string]bool   // sources that something writes to; the others are mounted read-only
+	mounted  map[string]string // source -> where
+	dirs     []string
+}
+
+// plan looks which disks and shares are written to. Each is mounted once, as a tag of 9p can be; who may only
+// read what others write has a read-only mount of linuxpod's.
+func (s *storage) plan(spec *agent.PodSpec) {
+	s.writable, s.mounted = map[string]bool{}, map[string]string{}
+	for _, v := range spec.Volumes {
+		if !v.ReadOnly && v.Kind != agent.VolumeEmpty {
+			s.writable[source(v.Disk, v.Share)] = true
+		}
+	}
+}
+
+// source names a disk or a share.
+func source(d *agent.Disk, share *agent.Share) string {
+	if d != nil {
+		return fmt.Sprintf("disk %q %d", d.Device.Serial, d.Device.Index)
+	}
+	return "share " + share.Tag
 }
 
 // makePodDir mounts the pod's writable disk. Without one everything that is written is in memory.
@@ -34,21 +54,14 @@ func (s *storage) makePodDir(d *agent.Disk) error {
 	if d == nil {
 		return fileSystem{"tmpfs", podDir, 0, "mode=755"}.mount()
 	}
-	node, err := findDisk(d.Device)
-	if err != nil {
-		return err
-	}
-	if err := unix.Mount(node, podDir, d.FSType, 0, d.Options); err != nil {
-		return fmt.Errorf("mount %s (%s): %w", node, d.FSType, err)
-	}
-	return nil
+	return mountDisk(d, podDir, 0)
 }
 
 // layers mounts every layer and has the apps name them where they are.
 func (s *storage) layers(spec *agent.PodSpec) error {
 	at := map[string]string{}
 	for _, l := range spec.Layers {
-		dir, err := s.mount(l.Disk, l.Share, true)
+		dir, err := s.mount(l.Disk, l.Share)
 		if err != nil {
 			return fmt.Errorf("layer %s: %w", l.Path, err)
 		}
@@ -85,9 +98,9 @@ func (s *storage) volume(p *poddir.Volume, v agent.Volume) (err error) {
 		p.Kind = poddir.VolumeEmpty
 		return nil
 	case agent.VolumeShare:
-		p.Source, err = s.mount(nil, v.Share, v.ReadOnly)
+		p.Source, err = s.mount(nil, v.Share)
 	case agent.VolumeDisk:
-		p.Source, err = s.mount(v.Disk, nil, v.ReadOnly)
+		p.Source, err = s.mount(v.Disk, nil)
 	case agent.VolumeDevice:
 		p.Source, err = findDisk(v.Disk.Device)
 	}
@@ -96,27 +109,68 @@ func (s *storage) volume(p *poddir.Volume, v agent.Volume) (err error) {
 	return err
 }
 
-// mount mounts a disk or a share once, and returns what is wanted inside it.
-func (s *storage) mount(d *agent.Disk, share *agent.Share, readOnly bool) (string, error) {
-	var flags uintptr
-	if readOnly {
-		flags = unix.MS_RDONLY
-	}
-	if d != nil {
-		node, err := findDisk(d.Device)
+// mount mounts a disk or a share, once, and returns what is wanted inside it.
+func (s *storage) mount(d *agent.Disk, share *agent.Share) (string, error) {
+	name := source(d, share)
+	dir, ok := s.mounted[name]
+	if !ok {
+		dir = filepath.Join(mountDir, strconv.Itoa(len(s.dirs)))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return "", err
+		}
+		var flags uintptr
+		if !s.writable[name] {
+			flags = unix.MS_RDONLY
+		}
+		var err error
+		if d != nil {
+			err = mountDisk(d, dir, flags)
+		} else {
+			err = mountShare(share, dir, flags)
+		}
 		if err != nil {
 			return "", err
 		}
-		dir, err := s.once(node, d.FSType, flags, d.Options)
-		return filepath.Join(dir, d.Subdir), err
+		s.mounted[name] = dir
+		s.dirs = append(s.dirs, dir)
 	}
+	if d != nil {
+		return filepath.Join(dir, d.Subdir), nil
+	}
+	return filepath.Join(dir, share.Path), nil
+}
+
+func mountDisk(d *agent.Disk, dir string, flags uintptr) error {
+	node, err := findDisk(d.Device)
+	if err != nil {
+		return err
+	}
+	return mountError(unix.Mount(node, dir, d.FSType, flags, d.Options), node, d.FSType, d.Options)
+}
+
+func mountShare(share *agent.Share, dir string, flags uintptr) error {
 	fstype, options := string(share.Kind), share.Options
 	if share.Kind == agent.NineP {
 		// cache=mmap keeps shared writable mappings working and nothing else that the host could not see.
 		options = join("trans=virtio,version=9p2000.L,msize=512000,cache=mmap,access=any", options)
 	}
-	dir, err := s.once(share.Tag, fstype, flags, options)
-	return filepath.Join(dir, share.Path), err
+	err := await(func() (bool, error) {
+		err := unix.Mount(share.Tag, dir, fstype, flags, options)
+		// The device may be on its way: 9p says ENOENT, virtiofs EINVAL for a tag that is not there.
+		soon := share.Kind == agent.NineP && errors.Is(err, unix.ENOENT) || share.Kind == agent.Virtiofs && errors.Is(err, unix.EINVAL)
+		return !soon, err
+	})
+	return mountError(err, share.Tag, fstype, options)
+}
+
+func mountError(err error, source, fstype, options string) error {
+	if errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("the guest's kernel has no file system %s: its module is missing in the initramfs, or the kernel is built without it", fstype)
+	}
+	if err != nil {
+		return fmt.Errorf("mount %s (%s %s): %w", source, fstype, options, err)
+	}
+	return nil
 }
 
 func join(a, b string) string {
@@ -124,38 +178,6 @@ func join(a, b string) string {
 		return a
 	}
 	return a + "," + b
-}
-
-// once mounts a source that has not been mounted yet. One that is wanted read-only here and writable there is
-// mounted twice: the kernel gives the second mount of a disk the same file system, so it is asked for writable
-// and the mount alone is made read-only.
-func (s *storage) once(source, fstype string, flags uintptr, options string) (string, error) {
-	key := fmt.Sprintf("%s %s %d %s", source, fstype, flags, options)
-	if dir, ok := s.mounted[key]; ok {
-		return dir, nil
-	}
-	dir := filepath.Join(mountDir, strconv.Itoa(len(s.dirs)))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	err := await(func() (bool, error) {
-		err := unix.Mount(source, dir, fstype, flags, options)
-		// A share's device may be on its way: 9p says ENOENT, virtiofs EINVAL for a tag that is not there.
-		soon := fstype == string(agent.NineP) && errors.Is(err, unix.ENOENT) || fstype == string(agent.Virtiofs) && errors.Is(err, unix.EINVAL)
-		return !soon, err
-	})
-	if errors.Is(err, unix.ENODEV) {
-		return "", fmt.Errorf("the guest's kernel has no file system %s: its module is missing in the initramfs, or the kernel is built without it", fstype)
-	}
-	if err != nil {
-		return "", fmt.Errorf("mount %s (%s %s): %w", source, fstype, options, err)
-	}
-	if s.mounted == nil {
-		s.mounted = map[string]string{}
-	}
-	s.mounted[key] = dir
-	s.dirs = append(s.dirs, dir)
-	return dir, nil
 }
 
 // sync writes back what has been written to disks and shares, and to the pod's own disk unless nothing of it

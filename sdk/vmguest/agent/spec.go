@@ -167,7 +167,11 @@ func (s *PodSpec) Check() error {
 		}
 	}
 	if s.Upper != nil {
-		if err := s.Upper.check(); err != nil {
+		err := s.Upper.check()
+		if err == nil && s.Upper.Subdir != "" {
+			err = errors.New("is the pod's as a whole, not a directory of it")
+		}
+		if err != nil {
 			return fmt.Errorf("writable disk: %w", err)
 		}
 	}
