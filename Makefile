@@ -5,7 +5,7 @@ PREFIX   ?= /usr
 DESTDIR  ?=
 GOARCH   ?= $(shell go env GOARCH)
 DIST     ?= dist
-PLUGINS  ?= fetcher-docker fetcher-aci verifier-openpgp network-cni stage1-linux stage1-qemu
+PLUGINS  ?= fetcher-docker fetcher-aci verifier-openpgp network-cni stage1-linux stage1-qemu stage1-lkvm
 
 MODULE   := github.com/rkt/rkt/v2
 LIB      := $(DIST)/lib/rkt/plugins

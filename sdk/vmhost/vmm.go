@@ -53,7 +53,6 @@ type Launch struct {
 	Disks   []int  // as Machine.Disks
 	Taps    []Tap  // as Machine.Interfaces
 	Shares  []int  // as Machine.Shares, connected to virtiofsd; 0 for 9p
-	Vhost   bool   // the host can serve the taps in its kernel
 }
 
 // Tap is a network device.
@@ -70,6 +69,9 @@ type Command struct {
 	Env   []string
 	Binds []cage.Bind
 	Nodes []cage.Node
+	// Caps has the program run as root with these capabilities, instead of as a user without any: for one that
+	// serves the pod's volumes itself.
+	Caps uint64
 }
 
 // Paths in the cage of a VMM.

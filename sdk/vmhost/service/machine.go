@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,10 +53,6 @@ func (s *Stage1) machine(ctx context.Context, podDir string, pod *poddir.Pod, rt
 		return nil, err
 	}
 	if m.Spec.Etc, err = etc(podDir); err != nil {
-		return nil, err
-	}
-	m.Spec.Seed = make([]byte, 64)
-	if _, err := rand.Read(m.Spec.Seed); err != nil {
 		return nil, err
 	}
 	var l unix.Rlimit

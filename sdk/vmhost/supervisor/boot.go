@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -46,7 +47,10 @@ func (f *Flavor) boot() (dialer, error) {
 	cmd := f.VMM.Command(l)
 	spec := &cage.Spec{
 		Args: cmd.Args, Env: cmd.Env, Root: filepath.Join(poddir.Stage1Dir, vmhost.CageDir),
-		Binds: append(f.binds(), cmd.Binds...), Nodes: cmd.Nodes, Cgroups: cgroups, UID: f.m.User(),
+		Binds: append(f.binds(), cmd.Binds...), Nodes: cmd.Nodes, Cgroups: cgroups, UID: f.m.User(), Caps: cmd.Caps,
+	}
+	if cmd.Caps != 0 {
+		spec.UID = 0
 	}
 	if f.m.Spec.Debug {
 		fmt.Fprintf(os.Stderr, "rkt: starting %q\n", cmd.Args)
@@ -93,7 +97,7 @@ func (f *Flavor) binds() []cage.Bind {
 		{Source: f.m.Kernel, Target: vmhost.KernelPath},
 		{Source: f.m.Initramfs, Target: vmhost.InitramfsPath},
 	}
-	if dir := filepath.Dir(f.m.Program); !filepath.HasPrefix(f.m.Program, "/usr/") && dir != "/" {
+	if !strings.HasPrefix(f.m.Program, "/usr/") {
 		out = append(out, cage.Bind{Source: f.m.Program, Target: f.m.Program})
 	}
 	if !f.VMM.Traits().Paths {
@@ -144,7 +148,14 @@ func (f *Flavor) network(l *vmhost.Launch, files *inherited) error {
 			return fmt.Errorf("connect guest with interface %s: %w", iface.Name, err)
 		}
 		iface.MAC = mac // the link's own, whatever the record says
-		l.Taps = append(l.Taps, vmhost.Tap{FD: files.add(f.keep(file)), MAC: mac, MTU: int(iface.MTU)})
+		t := vmhost.Tap{FD: files.add(f.keep(file)), MAC: mac, MTU: int(iface.MTU)}
+		if f.m.Accel == vmhost.KVM {
+			// With the kernel's help frames pass the VMM by. Where there is none, it copies them.
+			if v, err := os.OpenFile("/dev/vhost-net", os.O_RDWR, 0); err == nil {
+				t.Vhost = files.add(f.keep(v))
+			}
+		}
+		l.Taps = append(l.Taps, t)
 	}
 	return nil
 }

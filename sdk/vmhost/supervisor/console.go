@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 )
@@ -47,10 +48,17 @@ func (c *console) Write(b []byte) (int, error) {
 func (c *console) tail() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	lines := bytes.Split(bytes.TrimSpace(bytes.ReplaceAll(c.buf, []byte("\r"), nil)), []byte("\n"))
+	text := escapes().ReplaceAll(c.buf, nil)
+	if _, after, ok := bytes.Cut(text, []byte("Booting from ROM")); ok { // the firmware's own lines
+		text = bytes.TrimLeft(after, ". ")
+	}
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
 	lines = lines[max(0, len(lines)-consoleLines):]
 	return printable(string(bytes.Join(lines, []byte("\n"))))
 }
+
+// escapes are a terminal's, which firmware sends as if there was one.
+func escapes() *regexp.Regexp { return regexp.MustCompile(`\x1b(\[[0-9;?]*[A-Za-z]|.)|\r`) }
 
 // printable makes text of a guest harmless for a terminal.
 func printable(s string) string {

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -81,6 +82,9 @@ func (f *Flavor) Start(p *supervise.Pod, r *supervise.Reporter) error {
 	return err
 }
 
+// seedSize is entropy for the guest's pool, which has none of its own yet when the first app wants some.
+const seedSize = 64
+
 // greet waits for the agent and gives it the pod.
 func (f *Flavor) greet(channel func(context.Context) (*agent.Client, error)) error {
 	ctx, cancel := context.WithTimeout(f.ctx, f.m.Config.BootTime())
@@ -109,6 +113,8 @@ func (f *Flavor) greet(channel func(context.Context) (*agent.Client, error)) err
 	spec := f.m.Spec
 	spec.Streams = f.io.describe()
 	spec.Interfaces = f.interfaces()
+	spec.Seed = make([]byte, seedSize)
+	_, _ = rand.Read(spec.Seed) // never fails
 	if err := f.io.connect(); err != nil {
 		return f.bootError(err, died)
 	}
@@ -182,19 +188,31 @@ func (f *Flavor) watch(r *supervise.Reporter) error {
 	if !up {
 		return fmt.Errorf("guest: %w", err)
 	}
-	f.killProcesses()
-	if ws := f.vmm.Wait(); !errors.Is(err, agent.ErrClosed) {
-		fmt.Fprintf(os.Stderr, "rkt: virtual machine ended: %v\n", err)
-	} else {
-		fmt.Fprintf(os.Stderr, "rkt: virtual machine has ended (%s)\n", describe(ws))
-	}
-	if said := f.console.tail(); said != "" {
-		fmt.Fprintf(os.Stderr, "rkt: its console said:\n%s\n", said)
-	}
+	f.obituary(err)
 	for _, app := range f.left() {
 		r.Exited(app, supervise.Exit{Signal: unix.SIGKILL})
 	}
 	return nil
+}
+
+// exitTime is how long a VMM may take to end after it has closed the channel.
+const exitTime = time.Second
+
+// obituary says how the machine ended that nobody asked to end.
+func (f *Flavor) obituary(err error) {
+	if !errors.Is(err, agent.ErrClosed) {
+		f.killProcesses() // it broke the protocol
+		fmt.Fprintf(os.Stderr, "rkt: virtual machine is given up: %v\n", err)
+		return
+	}
+	killing := time.AfterFunc(exitTime, f.killProcesses)
+	ws := f.vmm.Wait()
+	killing.Stop()
+	fmt.Fprintf(os.Stderr, "rkt: virtual machine has ended (%s)\n", describe(ws))
+	// Who was killed from outside has nothing to say; a guest whose kernel panicked has.
+	if said := f.console.tail(); said != "" && !ws.Signaled() {
+		fmt.Fprintf(os.Stderr, "rkt: its console said:\n%s\n", said)
+	}
 }
 
 func (f *Flavor) mark(app string, running bool) {

@@ -1,0 +1,74 @@
+package lkvm
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/rkt/rkt/v2/sdk/vmhost"
+)
+
+// VMM is kvmtool.
+type VMM struct{}
+
+var _ vmhost.VMM = VMM{}
+
+// Traits says what kvmtool can do.
+func (VMM) Traits() vmhost.Traits {
+	return vmhost.Traits{Accels: []string{vmhost.KVM}, NineP: true, Vsock: true, Reboot: true, Paths: true}
+}
+
+// howToGet is for an operator: no Debian suite has a package.
+const howToGet = "no Debian suite packages it: build it from git.kernel.org/pub/scm/linux/kernel/git/will/kvmtool.git and put lkvm into /usr/local/bin, or name it as program in the plugin's configuration"
+
+// Find finds lkvm.
+func (VMM) Find(ctx context.Context, c *vmhost.Config) (string, string, error) {
+	places := []string{"/usr/bin/lkvm", "/usr/local/bin/lkvm", "/usr/bin/kvmtool"}
+	if c.Program != "" {
+		places = []string{c.Program}
+	}
+	for _, p := range places {
+		p, err := filepath.EvalSymlinks(p)
+		if err != nil {
+			continue
+		}
+		if st, err := os.Stat(p); err != nil || !st.Mode().IsRegular() || st.Mode()&0o111 == 0 {
+			continue
+		}
+		v, err := version(ctx, p)
+		return p, v, err
+	}
+	return "", "", fmt.Errorf("find kvmtool: no %s (%s)", strings.Join(places, ", "), howToGet)
+}
+
+// version reads "kvm tool 3.18.0". It is shown, never compared: it has been the same for ten years.
+func version(ctx context.Context, program string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "version")
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=/nonexistent"}
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("ask %s for its version: %w", program, err)
+	}
+	if v := regexp.MustCompile(`[0-9]+\.[0-9][0-9A-Za-z.-]*`).Find(out); v != nil {
+		return string(v), nil
+	}
+	return "", fmt.Errorf("ask %s for its version: it does not say one", program)
+}
+
+// maxDisks is kvmtool's own limit (MAX_DISK_IMAGES); 9p devices and taps have none.
+const maxDisks = 4
+
+// Fits counts disks.
+func (VMM) Fits(m *vmhost.Machine) error {
+	if n := len(m.Disks); n > maxDisks {
+		return fmt.Errorf("the pod needs %d disks (image layers, volumes, one of its own), kvmtool takes %d; use --stage1=qemu, or images of fewer layers", n, maxDisks)
+	}
+	return nil
+}
