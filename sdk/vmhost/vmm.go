@@ -34,6 +34,8 @@ type Traits struct {
 	Vsock bool
 	// Serials says that disks have serial numbers for the guest to find them by; else their order counts.
 	Serials bool
+	// Disks is how many it takes; with more layers than that they are put on one disk together.
+	Disks int
 	// Reboot ends the machine; else powering off does.
 	Reboot bool
 	// Modules are kernel modules that its devices need beside those of every guest.

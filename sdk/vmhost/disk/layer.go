@@ -45,7 +45,7 @@ func (c *Cache) Layer(ctx context.Context, dir string) (string, error) {
 	if c.use(path) {
 		return path, nil
 	}
-	if err := c.make(ctx, path, dir); err != nil {
+	if err := c.make(ctx, path, func(ctx context.Context, image string) error { return mkfs(ctx, image, dir) }); err != nil {
 		return "", fmt.Errorf("make disk image of layer %s: %w", key, err)
 	}
 	c.prune()
@@ -72,7 +72,8 @@ func (c *Cache) use(path string) bool {
 	return os.Chtimes(path, now, now) == nil
 }
 
-func (c *Cache) make(ctx context.Context, path, dir string) error {
+// make has path filled, by one at a time.
+func (c *Cache) make(ctx context.Context, path string, fill func(ctx context.Context, image string) error) error {
 	partial := strings.TrimSuffix(path, imageExt) + partialExt
 	f, err := lockFile(ctx, partial)
 	if err != nil {
@@ -82,7 +83,7 @@ func (c *Cache) make(ctx context.Context, path, dir string) error {
 	if c.use(path) { // somebody else has made it meanwhile
 		return unlink(partial)
 	}
-	if err := mkfs(ctx, partial, dir); err != nil {
+	if err := fill(ctx, partial); err != nil {
 		return errors.Join(err, unlink(partial))
 	}
 	// A power loss must not leave a complete name on an empty file.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -151,26 +152,45 @@ func (s *Stage1) disk(m *vmhost.Machine, d vmhost.Disk) agent.Device {
 	return agent.Device{Index: len(m.Disks) - 1}
 }
 
-// layers has a disk for each layer, whichever apps share it.
+// layers has a disk for each layer, whichever apps share it, or one for all of them where those are too many.
 func (s *Stage1) layers(ctx context.Context, m *vmhost.Machine, dir string) error {
 	cache, err := disk.OpenCache(s.cache(dir, "layers"))
 	if err != nil {
 		return err
 	}
-	seen := map[string]bool{}
+	var all []string
 	for i := range m.Spec.Pod.Apps {
 		for _, path := range m.Spec.Pod.Apps[i].Rootfs.Layers {
-			if seen[path] {
-				continue
+			if !slices.Contains(all, path) {
+				all = append(all, path)
 			}
-			seen[path] = true
-			image, err := cache.Layer(ctx, path)
-			if err != nil {
-				return err
-			}
-			dev := s.disk(m, vmhost.Disk{Path: image, Serial: fmt.Sprintf("layer%d", len(seen)-1), ReadOnly: true})
-			m.Spec.Layers = append(m.Spec.Layers, agent.Layer{Path: path, Disk: &agent.Disk{Device: dev, FSType: "erofs"}})
 		}
+	}
+	// The pod's own disk, and volumes that may be disks.
+	if len(all)+1+len(m.Spec.Pod.Volumes) > s.VMM.Traits().Disks {
+		return s.together(ctx, m, cache, all)
+	}
+	for i, path := range all {
+		image, err := cache.Layer(ctx, path)
+		if err != nil {
+			return err
+		}
+		dev := s.disk(m, vmhost.Disk{Path: image, Serial: fmt.Sprintf("layer%d", i), ReadOnly: true})
+		m.Spec.Layers = append(m.Spec.Layers, agent.Layer{Path: path, Disk: &agent.Disk{Device: dev, FSType: "erofs"}})
+	}
+	return nil
+}
+
+func (s *Stage1) together(ctx context.Context, m *vmhost.Machine, cache *disk.Cache, layers []string) error {
+	image, err := cache.Combined(ctx, layers)
+	if err != nil {
+		return err
+	}
+	dev := s.disk(m, vmhost.Disk{Path: image, Serial: "layers", ReadOnly: true})
+	for i, path := range layers {
+		m.Spec.Layers = append(m.Spec.Layers, agent.Layer{
+			Path: path, Disk: &agent.Disk{Device: dev, FSType: "erofs", Subdir: strconv.Itoa(i)},
+		})
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ var _ vmhost.VMM = VMM{}
 
 // Traits says what kvmtool can do.
 func (VMM) Traits() vmhost.Traits {
-	return vmhost.Traits{Accels: []string{vmhost.KVM}, NineP: true, Vsock: true, Reboot: true, Paths: true}
+	return vmhost.Traits{Accels: []string{vmhost.KVM}, NineP: true, Vsock: true, Reboot: true, Paths: true, Disks: maxDisks}
 }
 
 // howToGet is for an operator: no Debian suite has a package.
@@ -68,7 +68,7 @@ const maxDisks = 4
 // Fits counts disks.
 func (VMM) Fits(m *vmhost.Machine) error {
 	if n := len(m.Disks); n > maxDisks {
-		return fmt.Errorf("the pod needs %d disks (image layers, volumes, one of its own), kvmtool takes %d; use --stage1=qemu, or images of fewer layers", n, maxDisks)
+		return fmt.Errorf("the pod needs %d disks (its layers, volumes that are disks, one of its own), kvmtool takes %d", n, maxDisks)
 	}
 	return nil
 }

@@ -29,9 +29,12 @@ const (
 	oldestMinor = 2
 )
 
+// maxDisks is where one disk of all layers is better than one more device for the guest to find.
+const maxDisks = 64
+
 // Traits says what QEMU can do.
 func (VMM) Traits() vmhost.Traits {
-	t := vmhost.Traits{Accels: []string{vmhost.KVM, vmhost.TCG}, Serials: true}
+	t := vmhost.Traits{Accels: []string{vmhost.KVM, vmhost.TCG}, Serials: true, Disks: maxDisks}
 	if runtime.GOARCH == "amd64" {
 		t.Modules = []string{"virtio_mmio"} // microvm's bus
 	}
