@@ -23,7 +23,7 @@ type Client struct {
 	events  *queue
 	done    chan struct{}
 
-	write sync.Mutex // one line at a time
+	write chan struct{} // holds one token: who writes a line
 
 	mu      sync.Mutex
 	err     error // why it ended
@@ -58,7 +58,7 @@ func dial(ctx context.Context, channel io.ReadWriteCloser) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		session: session, events: newQueue(), done: make(chan struct{}),
+		session: session, events: newQueue(), done: make(chan struct{}), write: make(chan struct{}, 1),
 		pending: map[uint64]chan line{}, exits: map[uint64]chan Event{},
 	}
 	if c.control, err = c.open(Header{Kind: StreamControl}); err != nil {
@@ -95,8 +95,10 @@ func (c *Client) Err() error {
 }
 
 // Close ends the session, and with it the guest: it powers off when its channel is gone.
+// Events that have not been taken are lost.
 func (c *Client) Close() error {
 	c.fail(ErrClosed)
+	c.events.abandon()
 	return nil
 }
 
@@ -177,15 +179,33 @@ func (c *Client) open(h Header) (*yamux.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := c.session.OpenStream()
-	if err != nil {
+	// The session lets only so many streams wait for the guest's acceptance; the next one waits for ever.
+	type opened struct {
+		s   *yamux.Stream
+		err error
+	}
+	ch := make(chan opened, 1)
+	go func() {
+		s, err := c.session.OpenStream()
+		ch <- opened{s, err}
+	}()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	var o opened
+	select {
+	case o = <-ch:
+	case <-timer.C:
+		c.fail(errors.New("guest accepts no streams"))
+		o = <-ch
+	}
+	if o.err != nil {
+		return nil, c.closed(o.err)
+	}
+	if _, err := o.s.Write(b); err != nil {
+		o.s.Close()
 		return nil, c.closed(err)
 	}
-	if _, err := s.Write(b); err != nil {
-		s.Close()
-		return nil, c.closed(err)
-	}
-	return s, nil
+	return o.s, nil
 }
 
 // closed names the reason of the end, when it is the end.
@@ -217,7 +237,7 @@ func (c *Client) call(ctx context.Context, op string, body, into any) error {
 		delete(c.pending, r.ID)
 		c.mu.Unlock()
 	}()
-	if err := c.send(r); err != nil {
+	if err := c.send(ctx, r); err != nil {
 		return err
 	}
 	select {
@@ -235,17 +255,39 @@ func (c *Client) call(ctx context.Context, op string, body, into any) error {
 	}
 }
 
-func (c *Client) send(r request) error {
+// send writes one line. Half a line cannot be taken back, so a guest that does not read on within ctx's time has
+// lost its session.
+func (c *Client) send(ctx context.Context, r request) error {
 	b, err := encode(r, MaxHostLine)
 	if err != nil {
 		return err
 	}
-	c.write.Lock()
-	defer c.write.Unlock()
-	if _, err := c.control.Write(b); err != nil {
-		return c.closed(err)
+	select {
+	case c.write <- struct{}{}:
+		defer func() { <-c.write }()
+	case <-ctx.Done():
+		return fmt.Errorf("%s in the guest: %w", r.Op, ctx.Err())
+	case <-c.done:
+		return c.Err()
 	}
-	return nil
+	late := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = c.control.SetWriteDeadline(time.Unix(1, 0))
+		close(late)
+	})
+	n, err := c.control.Write(b)
+	if !stop() {
+		<-late
+		_ = c.control.SetWriteDeadline(time.Time{}) // for the next line, should this one be out
+	}
+	if err == nil {
+		return nil
+	}
+	if n == 0 && ctx.Err() != nil {
+		return fmt.Errorf("%s in the guest: %w", r.Op, ctx.Err())
+	}
+	c.fail(fmt.Errorf("guest does not read: %w", err))
+	return errors.Join(ctx.Err(), c.Err())
 }
 
 func decodeReply(op string, l line, into any) error {

@@ -7,14 +7,16 @@ import "sync"
 type queue struct {
 	out  chan Event
 	wake chan struct{}
+	gone chan struct{} // closed when nobody takes events any more
 
-	mu     sync.Mutex
-	items  []Event
-	closed bool
+	mu        sync.Mutex
+	items     []Event
+	closed    bool
+	abandoned bool
 }
 
 func newQueue() *queue {
-	q := &queue{out: make(chan Event), wake: make(chan struct{}, 1)}
+	q := &queue{out: make(chan Event), wake: make(chan struct{}, 1), gone: make(chan struct{})}
 	go q.run()
 	return q
 }
@@ -41,6 +43,16 @@ func (q *queue) close() {
 	q.signal()
 }
 
+// abandon ends out at once. It follows close.
+func (q *queue) abandon() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.abandoned {
+		q.abandoned = true
+		close(q.gone)
+	}
+}
+
 func (q *queue) signal() {
 	select {
 	case q.wake <- struct{}{}:
@@ -50,7 +62,7 @@ func (q *queue) signal() {
 
 func (q *queue) run() {
 	defer close(q.out)
-	for range q.wake {
+	for range q.wake { // never closed: close signals, and ends the loop from within
 		for {
 			q.mu.Lock()
 			if len(q.items) == 0 {
@@ -64,7 +76,11 @@ func (q *queue) run() {
 			e := q.items[0]
 			q.items = q.items[1:]
 			q.mu.Unlock()
-			q.out <- e
+			select {
+			case q.out <- e:
+			case <-q.gone:
+				return
+			}
 		}
 	}
 }

@@ -16,6 +16,9 @@ const (
 	maxNoise = 1 << 20
 )
 
+// patience is how long the host waits for a guest that neither reads nor accepts, before it gives it up.
+const patience = time.Minute
+
 // config is both ends'. Nothing in it makes an idle guest wake: a lost channel ends in an end of file.
 func config(host bool) *yamux.Config {
 	c := yamux.DefaultConfig()
@@ -24,8 +27,7 @@ func config(host bool) *yamux.Config {
 	c.StreamCloseTimeout = 0 // a half-closed stream is an app without stdin
 	c.LogOutput = io.Discard // what matters comes back as an error
 	if host {
-		c.AcceptBacklog = 1 // no guest opens streams
-		c.ConnectionWriteTimeout = time.Minute
+		c.ConnectionWriteTimeout = patience
 	} else {
 		c.ConnectionWriteTimeout = time.Hour // a host that is stopped for a while
 	}
