@@ -286,7 +286,11 @@ func (c *Client) send(ctx context.Context, r request) error {
 	if n == 0 && ctx.Err() != nil {
 		return fmt.Errorf("%s in the guest: %w", r.Op, ctx.Err())
 	}
-	c.fail(fmt.Errorf("guest does not read: %w", err))
+	if errors.Is(err, yamux.ErrTimeout) || errors.Is(err, yamux.ErrConnectionWriteTimeout) {
+		c.fail(fmt.Errorf("guest does not read: %w", err))
+	} else {
+		c.fail(fmt.Errorf("%w: %w", ErrClosed, err))
+	}
 	return errors.Join(ctx.Err(), c.Err())
 }
 
