@@ -35,7 +35,7 @@ mount -t tmpfs none /tmp 2>/dev/null || echo mount refused; echo $$; exit 7`)
 	stay.Mounts = probe.Mounts
 	hog := app("hog", `exec dd if=/dev/zero of=/dev/null bs=100M count=1`)
 	hog.Resources.MemoryBytes = 20 << 20
-	echo := app("echo", `cat; echo end of input`)
+	echo := app("echo", `cat; echo merged >&2; echo end of input`)
 	echo.Stdin = poddir.StdinStream
 	term := app("term", `stty size; trap 'stty size; exit 5' WINCH; tty; echo ready; while :; do sleep 0.1; done`)
 	term.Stdin = poddir.StdinTTY
@@ -45,7 +45,7 @@ mount -t tmpfs none /tmp 2>/dev/null || echo mount refused; echo $$; exit 7`)
 	spec := podSpec(probe, stay, hog, echo, term, missing)
 	spec.Pod.Volumes = []poddir.Volume{{Name: "empty", Kind: poddir.VolumeEmpty, Mode: 0o777}}
 	spec.Volumes = []agent.Volume{{Name: "empty", Kind: agent.VolumeEmpty}}
-	spec.Streams = map[string]agent.Streams{"term": {Size: agent.Size{Rows: 33, Cols: 111}}}
+	spec.Streams = map[string]agent.Streams{"echo": {Merge: true}, "term": {Size: agent.Size{Rows: 33, Cols: 111}}}
 	spec.Interfaces = []agent.Interface{{
 		MAC: "02:00:00:00:00:07", Name: "eth5", MTU: 1400,
 		Addresses: []string{"198.51.100.7/32", "2001:db8::7/128"},
@@ -74,7 +74,7 @@ mount -t tmpfs none /tmp 2>/dev/null || echo mount refused; echo $$; exit 7`)
 		}
 		v.await("echo", "hello echo\n")
 		in.Close()
-		v.await("echo", "end of input\n")
+		v.await("echo", "merged\nend of input\n")
 	})
 	t.Run("resize", func(t *testing.T) {
 		if err := v.Resize(v.ctx(), agent.Target{App: "term"}, agent.Size{Rows: 44, Cols: 55}); err != nil {
@@ -160,6 +160,19 @@ func enter(t *testing.T, v *vm) {
 	if e, err := p.Wait(v.ctx()); err != nil || e.Code != 9 {
 		t.Errorf("%+v, %v", e, err)
 	}
+	p, err = v.Enter(v.ctx(), agent.EnterSpec{App: "stay", Command: []string{"sh", "-c", `trap 'exit 6' TERM; echo up; while :; do sleep 0.1; done`}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(p.Stdout, make([]byte, 3)); err != nil {
+		t.Error(err)
+	}
+	if err := p.Signal(v.ctx(), int(unix.SIGTERM)); err != nil {
+		t.Error(err)
+	}
+	if e, err := p.Wait(v.ctx()); err != nil || e.Code != 6 {
+		t.Errorf("after SIGTERM: %+v, %v", e, err)
+	}
 	if _, err := v.Enter(v.ctx(), agent.EnterSpec{App: "nobody"}); err == nil || !strings.Contains(err.Error(), "nobody") {
 		t.Errorf("enter nobody: %v", err)
 	}
@@ -208,4 +221,19 @@ func TestChannelLost(t *testing.T) {
 	v.Close()
 	v.over()
 	t.Logf("QEMU ended %v after the channel", time.Since(began).Round(time.Millisecond))
+}
+
+// TestTerminalChannel: the channel is a terminal device, for a VMM that has nothing better.
+func TestTerminalChannel(t *testing.T) {
+	need(t, "qemu-system-x86_64", "mkfs.erofs")
+	v := bootOn(t, findKernel(t), nil, "rkt.ctl=tty:hvc0 rkt.off=reboot", "virtconsole,chardev=ctl", disk("layer0", layer(t), true)...)
+	a := app("a", `head -c 300000 /dev/urandom | tee /x | wc -c; cat /x >&2`)
+	spec := podSpec(a)
+	spec.Upper = nil
+	v.start(spec)
+	v.exits(1)
+	v.down()
+	if out, raw := v.output("a"), v.outputs["a/stderr"].String(); out != "300000\n" || len(raw) != 300000 {
+		t.Errorf("%q, %d bytes", out, len(raw))
+	}
 }

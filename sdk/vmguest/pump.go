@@ -124,7 +124,7 @@ func (s *stdio) collect(from *os.File, fd agent.FD, pipe bool) {
 		}()
 	}
 	// EIO is the end of a terminal.
-	if _, err := io.Copy(out, from); err != nil && !pipe {
+	if _, err := io.CopyBuffer(out, struct{ io.Reader }{from}, make([]byte, 64<<10)); err != nil && !pipe {
 		_, _ = io.Copy(io.Discard, from)
 	}
 	out.Close()

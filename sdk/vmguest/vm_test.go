@@ -106,6 +106,12 @@ func program(t *testing.T) string {
 // boot starts a guest and waits for its agent.
 func boot(t *testing.T, k kernel.Kernel, more []string, args ...string) *vm {
 	t.Helper()
+	return bootOn(t, k, more, "", "virtserialport,chardev=ctl,name="+agent.PortName, args...)
+}
+
+// bootOn starts a guest with words for its command line, on a channel device.
+func bootOn(t *testing.T, k kernel.Kernel, more []string, words, device string, args ...string) *vm {
+	t.Helper()
 	initrd, err := initramfs.Cached(t.TempDir(), initramfs.Contents{Init: program(t), Kernel: k, Modules: append(modules(), more...)})
 	if err != nil {
 		t.Fatal(err)
@@ -119,8 +125,8 @@ func boot(t *testing.T, k kernel.Kernel, more []string, args ...string) *vm {
 	v.qemu = exec.Command("qemu-system-x86_64", append([]string{
 		"-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "1", "-m", "512", "-nodefaults", "-no-user-config", "-display", "none",
 		"-serial", "stdio", "-no-reboot", "-kernel", k.Image, "-initrd", initrd,
-		"-append", "console=ttyS0 panic=-1 quiet cryptomgr.notests",
-		"-chardev", "socket,id=ctl,fd=3", "-device", "virtio-serial-pci", "-device", "virtserialport,chardev=ctl,name=" + agent.PortName,
+		"-append", "console=ttyS0 panic=-1 quiet cryptomgr.notests " + words,
+		"-chardev", "socket,id=ctl,fd=3", "-device", "virtio-serial-pci", "-device", device,
 	}, args...)...)
 	v.qemu.ExtraFiles = []*os.File{theirs}
 	v.qemu.Stdout, v.qemu.Stderr = v.serial, v.serial
@@ -294,7 +300,7 @@ func layer(t *testing.T) (image string) {
 			t.Fatal(err)
 		}
 	}
-	for _, a := range strings.Fields("sh cat ls id env sleep grep echo stty tty ip hostname head dd mount mkdir touch kill true date wc") {
+	for _, a := range strings.Fields("sh cat ls id env sleep grep echo stty tty ip hostname head dd mount mkdir touch kill true date wc tee") {
 		if err := os.Symlink("busybox", filepath.Join(dir, "bin", a)); err != nil {
 			t.Fatal(err)
 		}

@@ -53,7 +53,7 @@ func dial(ctx context.Context, channel io.ReadWriteCloser) (*Client, error) {
 	if err := awaitGreeting(channel); err != nil {
 		return nil, err
 	}
-	session, err := yamux.Client(channel, config(true))
+	session, err := yamux.Client(&joined{ReadWriteCloser: channel}, config(true))
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func Serve(ctx context.Context, channel io.ReadWriteCloser, g Guest) error {
 	if _, err := io.WriteString(channel, "\n"+greeting+"\n"); err != nil {
 		return fmt.Errorf("greet host: %w", err)
 	}
-	session, err := yamux.Server(channel, config(false))
+	session, err := yamux.Server(&joined{ReadWriteCloser: channel}, config(false))
 	if err != nil {
 		return err
 	}
