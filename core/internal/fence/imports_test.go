@@ -109,6 +109,8 @@ var rules = []rule{
 		why: "one door a dependency"},
 	{from: []string{"core", "cmd", "sdk", "plugins"}, except: []string{"core/plugin", "sdk/internal/serve"}, not: []string{goPlugin, hclog}, direct: true,
 		why: "one door a dependency"},
+	{from: []string{"core", "cmd", "sdk", "plugins"}, except: []string{"sdk/vmguest/agent"}, not: []string{"github.com/hashicorp/yamux"}, direct: true,
+		why: "one door a dependency: no foreign type in the API that VM flavors and guests share"},
 	{from: []string{"cmd"}, not: []string{"os/exec", "syscall"}, direct: true,
 		why: "spawning and becoming processes have owners in core"},
 }
