@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/rkt/rkt/v2/core/cgroup"
 	"github.com/rkt/rkt/v2/core/execute"
 	"github.com/rkt/rkt/v2/core/network"
@@ -83,20 +85,11 @@ func (s *starting) start(ctx context.Context, p *pod.Pod, stage1 *plugin.Entry) 
 	if s.launched == nil {
 		s.launch(ctx, stage1)
 	}
+	s.makeCgroup()
 	if err := s.await(); err != nil {
 		return err
 	}
-	cg := s.makeCgroup()
-	if err := s.validate(ctx); err != nil {
-		return errors.Join(err, <-cg)
-	}
-	if err := <-cg; err != nil {
-		return err
-	}
 	if err := s.connect(ctx); err != nil {
-		return err
-	}
-	if err := s.record(); err != nil {
 		return err
 	}
 	plan, err := execute.Run(ctx, s.stage1Proc, p.Path(), p.UUID, s.engine.Config.Debug)
@@ -120,7 +113,10 @@ type starting struct {
 	opts   RunOptions
 
 	netns      *os.File
-	launched   chan error // one answer, when every plugin has started or failed to
+	launched   chan struct{} // closed when every plugin has started or failed to
+	launchErr  error
+	inCgroup   chan struct{} // closed when the pod's cgroup has been made or could not be
+	cgroupErr  error
 	stage1Proc *plugin.Process
 	netProc    *plugin.Process
 	netPin     poddir.PinnedPlugin
@@ -128,29 +124,25 @@ type starting struct {
 	runtime    poddir.Runtime
 }
 
-// launch makes the network namespace and begins to start the plugins side by side, while the caller goes on with
+// launch makes the network namespace and starts the plugins side by side, while the caller goes on with images and
 // the pod's directory: each plugin costs some milliseconds of exec and handshake, and needs nothing of the pod yet.
 func (s *starting) launch(ctx context.Context, stage1 *plugin.Entry) {
-	s.launched = make(chan error, 1)
+	s.launched = make(chan struct{})
 	s.cleanup = stage1.Capable(manifest.ServiceStage1, "cleanup")
-	if s.opts.Network != poddir.NetworkHost {
-		var err error
-		if s.netns, err = network.NewNamespace(); err != nil {
-			s.launched <- err
-			close(s.launched)
-			return
+	go func() {
+		defer close(s.launched)
+		if s.opts.Network != poddir.NetworkHost {
+			if s.netns, s.launchErr = network.NewNamespace(); s.launchErr != nil {
+				return
+			}
 		}
-	}
-	started := make(chan error, 1)
-	go func() {
-		var err error
-		s.stage1Proc, err = s.engine.launch(ctx, stage1, plugin.Options{Kind: plugin.KindStage1, FDs: network.FDs(s.netns)})
-		started <- err
-	}()
-	go func() {
-		err := s.launchNetwork(ctx)
-		s.launched <- errors.Join(<-started, err)
-		close(s.launched) // abandon may wait once more
+		var g errgroup.Group
+		g.Go(func() (err error) {
+			s.stage1Proc, err = s.engine.launch(ctx, stage1, plugin.Options{Kind: plugin.KindStage1, FDs: network.FDs(s.netns)})
+			return err
+		})
+		g.Go(func() error { return s.launchNetwork(ctx) })
+		s.launchErr = g.Wait()
 	}()
 }
 
@@ -172,8 +164,8 @@ func (s *starting) launchNetwork(ctx context.Context) error {
 
 // await returns when the plugins are up, and records the network's: from here on gc knows whom to ask.
 func (s *starting) await() error {
-	if err := <-s.launched; err != nil {
-		return err
+	if <-s.launched; s.launchErr != nil {
+		return s.launchErr
 	}
 	if s.netProc == nil {
 		return nil
@@ -186,21 +178,25 @@ func (s *starting) abandon() {
 	if s.launched != nil {
 		<-s.launched
 	}
+	if s.inCgroup != nil {
+		<-s.inCgroup
+	}
 	if err := s.reap(); err != nil {
 		s.engine.Observer.warn("%v", err)
 	}
 }
 
-// makeCgroup works beside the stage1's validation: a scope costs a round trip to systemd. It comes after the
-// plugins' launch, since it may move this process, and they have to come along.
-func (s *starting) makeCgroup() <-chan error {
-	made := make(chan error, 1)
+// makeCgroup works beside everything else: a scope costs a round trip to systemd, and a move an RCU grace period.
+// Where this process may be moved, that has to wait for the plugins, which have to come along.
+func (s *starting) makeCgroup() {
+	s.inCgroup = make(chan struct{})
 	go func() {
-		var err error
-		s.runtime.Cgroup, err = cgroup.Create(s.pod.UUID)
-		made <- err
+		defer close(s.inCgroup)
+		if cgroup.Moves() {
+			<-s.launched
+		}
+		s.runtime.Cgroup, s.cgroupErr = cgroup.Create(s.pod.UUID)
 	}()
-	return made
 }
 
 func (s *starting) validate(ctx context.Context) error {
@@ -211,8 +207,24 @@ func (s *starting) validate(ctx context.Context) error {
 	return err
 }
 
-// connect is the network step.
+// connect is the network step, with the stage1's look at the pod beside it: a refusal undoes what the other has
+// done, as any later failure would. It ends with runtime.json, which is what both have come to.
 func (s *starting) connect(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.validate(gctx) })
+	g.Go(func() error {
+		if err := s.setup(gctx); err != nil {
+			return err
+		}
+		if <-s.inCgroup; s.cgroupErr != nil {
+			return s.cgroupErr
+		}
+		return s.record()
+	})
+	return g.Wait()
+}
+
+func (s *starting) setup(ctx context.Context) error {
 	s.runtime.Network = poddir.Network{Mode: s.opts.Network}
 	if s.opts.Network != poddir.NetworkPlugin {
 		if len(s.desc.Ports) > 0 {
