@@ -56,6 +56,7 @@ func serve(p Plugin, stdin, stdout, stderr *os.File) int {
 		log.Error("print handshake", "error", err)
 		return exitSoftware
 	}
+	go p.ready()
 	// Nothing may follow the handshake on stdout; a stray print of the plugin's belongs to the log.
 	os.Stdout = stderr
 	served := make(chan error, 1)
