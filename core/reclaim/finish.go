@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/proto/launch"
@@ -34,10 +35,14 @@ func Finish(p *pod.Pod, plugins func() error) (int, error) {
 	if err := poddir.ReadJSON(p.Path(), poddir.RuntimeFile, &rt); err != nil {
 		return exit.Code, err
 	}
-	left := Cgroup(p.Path())
+	var g sync.WaitGroup
+	var cgroup, held error
+	g.Go(func() { cgroup = Cgroup(p.Path()) })
 	if plugins != nil {
-		left = errors.Join(left, plugins())
+		held = plugins()
 	}
+	g.Wait()
+	left := errors.Join(cgroup, held)
 	if left != nil {
 		left = fmt.Errorf("pod %s: %w (rkt gc tries again)", p.UUID, left)
 	}
