@@ -111,7 +111,7 @@ func flavor(e *plugin.Entry) string {
 
 // writePod makes the parts of a pod directory that a start relies on.
 func writePod(p *pod.Pod, desc *poddir.Pod) error {
-	for _, dir := range []string{poddir.StatusDir, poddir.AppsDir, poddir.VolumesDir, poddir.Stage1Dir, poddir.NetDir} {
+	for _, dir := range []string{poddir.StatusDir, poddir.AppsDir, poddir.VolumesDir, poddir.Stage1Dir} {
 		if err := mkdir(p, dir, 0o750); err != nil {
 			return err
 		}

@@ -36,13 +36,16 @@ func Finish(p *pod.Pod, plugins func() error) (int, error) {
 		return exit.Code, err
 	}
 	var g sync.WaitGroup
-	var cgroup, held error
+	var cgroup, held, stripped error
 	g.Go(func() { cgroup = Cgroup(p.Path()) })
+	if rt.Remove {
+		g.Go(func() { stripped = p.Strip() })
+	}
 	if plugins != nil {
 		held = plugins()
 	}
 	g.Wait()
-	left := errors.Join(cgroup, held)
+	left := errors.Join(cgroup, held, stripped)
 	if left != nil {
 		left = fmt.Errorf("pod %s: %w (rkt gc tries again)", p.UUID, left)
 	}
