@@ -3,7 +3,6 @@ package plugin
 import (
 	"google.golang.org/protobuf/proto"
 
-	networkv1 "github.com/rkt/rkt/v2/proto/rkt/network/v1"
 	pluginv1 "github.com/rkt/rkt/v2/proto/rkt/plugin/v1"
 	stage1v1 "github.com/rkt/rkt/v2/proto/rkt/stage1/v1"
 )
@@ -15,13 +14,9 @@ func ready(k Kind) {
 		&pluginv1.DescribeRequest{}, &pluginv1.DescribeResponse{Provides: []*pluginv1.Provision{{Protocols: []uint32{1}}}},
 		&pluginv1.ConfigureRequest{CacheDir: "/"}, &pluginv1.ConfigureResponse{},
 	}
-	switch k {
-	case KindStage1:
+	if k == KindStage1 {
 		first = append(first, &stage1v1.ValidateRequest{PodDir: "/"}, &stage1v1.ValidateResponse{},
 			&stage1v1.RunRequest{PodDir: "/"}, &stage1v1.ExecPlan{Args: []string{""}, Env: map[string]string{"": ""}})
-	case KindNetwork:
-		first = append(first, &networkv1.SetupRequest{Networks: []*networkv1.NetworkRequest{{}}},
-			&networkv1.SetupResponse{Interfaces: []*networkv1.Interface{{Routes: []*networkv1.Route{{}}}}, Dns: &networkv1.DNS{}})
 	}
 	for _, m := range first {
 		if b, err := proto.Marshal(m); err == nil {

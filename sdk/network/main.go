@@ -4,8 +4,6 @@ import (
 	"context"
 	"math"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/rkt/rkt/v2/proto/launch"
 	"github.com/rkt/rkt/v2/proto/manifest"
 	networkv1 "github.com/rkt/rkt/v2/proto/rkt/network/v1"
@@ -24,10 +22,6 @@ func Main(info Info, impl Network) {
 				s.netns = fd
 			}
 			networkv1.RegisterNetworkServiceServer(r, s)
-		},
-		First: []proto.Message{
-			&networkv1.SetupRequest{Networks: []*networkv1.NetworkRequest{{}}},
-			&networkv1.SetupResponse{Interfaces: []*networkv1.Interface{{Routes: []*networkv1.Route{{}}}}, Dns: &networkv1.DNS{}},
 		},
 	})
 }
