@@ -2,6 +2,12 @@ module github.com/rkt/rkt/v2
 
 go 1.26.0
 
+// Many short processes: none of them reads its CPU quota at its start, and again each second.
+godebug (
+	containermaxprocs=0
+	updatemaxprocs=0
+)
+
 require (
 	github.com/ProtonMail/go-crypto v1.5.2
 	github.com/cilium/ebpf v0.16.0

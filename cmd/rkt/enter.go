@@ -35,10 +35,7 @@ filter and limits. Without a command: a shell of the app's image. Flags after th
 		if len(args) > 0 && args[0] == "--" { // habit of docker exec and kubectl exec
 			args = args[1:]
 		}
-		if err := needRoot(); err != nil {
-			return err
-		}
-		e, err := a.engine()
+		e, err := a.rootEngine()
 		if err != nil {
 			return err
 		}

@@ -22,10 +22,7 @@ longer ago than the grace time. Safe to run at any time, as often as wanted, bes
 	c.Flags().DurationVar(&o.ExpirePrepared, "expire-prepared", 24*time.Hour, "remove prepared pods that were not run for this `time`")
 	c.Flags().BoolVar(&o.MarkOnly, "mark-only", false, "mark, remove nothing")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := needRoot(); err != nil {
-			return err
-		}
-		e, err := a.engine()
+		e, err := a.rootEngine()
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -37,7 +38,8 @@ func oneLine(s string) string {
 
 // table prints aligned columns; what images and plugins say is quoted.
 func table(w io.Writer, header []string, rows [][]string) error {
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	out := bufio.NewWriter(w) // a tabwriter writes cell by cell
+	tw := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	if header != nil {
 		fmt.Fprintln(tw, strings.Join(header, "\t"))
 	}
@@ -47,7 +49,10 @@ func table(w io.Writer, header []string, rows [][]string) error {
 		}
 		fmt.Fprintln(tw, strings.Join(r, "\t"))
 	}
-	return tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	return out.Flush()
 }
 
 // ago is a time as people say it; full is the wall clock.

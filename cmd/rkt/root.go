@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -122,10 +123,18 @@ func (a *app) engine() (*engine.Engine, error) {
 	return e, nil
 }
 
-// needRoot refuses verbs that change pods. Integrators match the text.
-func needRoot() error {
+// rootEngine is engine for verbs that change pods. Integrators match the text of its refusal.
+func (a *app) rootEngine() (*engine.Engine, error) {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("cannot run as unprivileged user (pods are made and ended by root)")
+		return nil, errors.New("cannot run as unprivileged user (pods are made and ended by root)")
 	}
-	return nil
+	return a.engine()
+}
+
+// printID ends a verb that has made or started a pod.
+func (a *app) printID(id string, err error) error {
+	if err == nil {
+		fmt.Fprintln(a.stdout, id)
+	}
+	return err
 }

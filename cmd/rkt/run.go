@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/rkt/rkt/v2/core/engine"
@@ -45,21 +43,14 @@ scheme of image.search.`,
 		if err := checkStart(spec, opts); err != nil {
 			return err
 		}
-		if err := needRoot(); err != nil {
-			return err
-		}
-		e, err := a.engine()
+		e, err := a.rootEngine()
 		if err != nil {
 			return err
 		}
 		if !opts.Detached {
 			return e.Run(cmd.Context(), spec, opts)
 		}
-		id, err := e.RunDetached(cmd.Context(), spec, opts)
-		if err == nil {
-			fmt.Fprintln(a.stdout, id)
-		}
-		return err
+		return a.printID(e.RunDetached(cmd.Context(), spec, opts))
 	}
 	return c
 }
@@ -83,85 +74,6 @@ func checkNetWord(nets, words []string) error {
 	switch w := words[0]; w {
 	case "host", "none", "default":
 		return usagef("%q is taken for an image; a network follows an equals sign: --net=%s", w, w)
-	}
-	return nil
-}
-
-func (a *app) prepareCmd() *cobra.Command {
-	var prep prepareFlags
-	c := withApps(&cobra.Command{
-		Use:   "prepare [POD FLAGS] IMAGE [APP FLAGS] [-- ARGS [---]] [IMAGE ...]",
-		Short: "make a pod that run-prepared starts later",
-		Long:  `Fetch what is missing and make the pod, complete but for its start. Prints its UUID.`,
-		Example: `  uuid=$(rkt prepare docker://nginx)
-  rkt run-prepared $uuid`,
-	})
-	prep.add(c.Flags())
-	c.RunE = func(cmd *cobra.Command, words []string) error {
-		if cmd.ArgsLenAtDash() == 0 {
-			return usagef("-- opens the arguments of an image: it must follow an image")
-		}
-		spec, err := prep.build(words)
-		if err != nil {
-			return err
-		}
-		if err := needRoot(); err != nil {
-			return err
-		}
-		e, err := a.engine()
-		if err != nil {
-			return err
-		}
-		id, err := e.Prepare(cmd.Context(), spec)
-		if err == nil {
-			fmt.Fprintln(a.stdout, id)
-		}
-		return err
-	}
-	return c
-}
-
-func (a *app) runPreparedCmd() *cobra.Command {
-	var start startFlags
-	var uuidFile string
-	c := &cobra.Command{
-		Use:   "run-prepared [FLAGS] UUID",
-		Short: "run a prepared pod in the foreground",
-		Long:  `Start a pod that prepare made. As with run, this process becomes its supervisor.`,
-	}
-	start.add(c.Flags())
-	addUUIDFile(c, &uuidFile)
-	c.RunE = func(cmd *cobra.Command, args []string) error {
-		prefix, err := podArg(args, uuidFile)
-		if err != nil {
-			return err
-		}
-		opts, err := start.build()
-		if err != nil {
-			return err
-		}
-		if err := needRoot(); err != nil {
-			return err
-		}
-		e, err := a.engine()
-		if err != nil {
-			return err
-		}
-		if !opts.Detached {
-			return e.RunPrepared(cmd.Context(), prefix, opts)
-		}
-		id, err := e.Detach(cmd.Context(), prefix, opts)
-		if err == nil {
-			fmt.Fprintln(a.stdout, id)
-		}
-		return err
-	}
-	return c
-}
-
-func oneUUID(_ *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return usagef("exactly one pod UUID is needed (rkt list shows them)")
 	}
 	return nil
 }

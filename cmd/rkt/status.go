@@ -157,3 +157,10 @@ func printStatus(w io.Writer, i *pod.Info) {
 		}
 	}
 }
+
+func oneUUID(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usagef("exactly one pod UUID is needed (rkt list shows them)")
+	}
+	return nil
+}

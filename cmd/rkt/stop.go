@@ -68,10 +68,7 @@ func (a *app) eachPod(args []string, uuidFile, verb string, do func(*engine.Engi
 	if len(args) == 0 {
 		return usagef("no pod UUID given (rkt list shows them)")
 	}
-	if err := needRoot(); err != nil {
-		return err
-	}
-	e, err := a.engine()
+	e, err := a.rootEngine()
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ var uuidRE = pattern.New(`^[0-9A-Za-z][0-9A-Za-z-]{0,63}$`)
 // whose place matters, and once per process. A second call for the same pod, after a crash, finds what is
 // there.
 //
-// It is worth a goroutine of its own: a scope costs a D-Bus round trip and a move an RCU grace period.
+// It is worth a goroutine of its own: a scope costs a D-Bus round trip and a move an RCU grace period. See Moves.
 func Create(uuid string) (poddir.Cgroup, error) {
 	if !uuidRE.MatchString(uuid) {
 		return poddir.Cgroup{}, fmt.Errorf("create cgroup: %q is no pod UUID", uuid)
@@ -52,6 +52,9 @@ func Create(uuid string) (poddir.Cgroup, error) {
 	}
 	return createV1(mounts, own, uuid), nil
 }
+
+// Moves says whether Create may move this process.
+func Moves() bool { return cgroups.Mode() == cgroups.Unified }
 
 // dirs returns the pod's directories, each once (co-mounted controllers share one), after a look at each:
 // runtime.json is root's, but a wrong word in it must not kill or remove a stranger's cgroup.

@@ -27,7 +27,16 @@ func (e *Engine) Finish(ctx context.Context, id string, fds launch.FDs) (int, er
 		netns = os.NewFile(uintptr(fd), "netns")
 		defer netns.Close()
 	}
-	return reclaim.Finish(p, func() error { return e.releasePlugins(ctx, p, netns) })
+	// A network plugin's end takes the kernel some 10 ms when rules went: an RCU grace period, in which the pod's
+	// directory can go, too.
+	var networkPlugin *plugin.Process
+	defer func() { networkPlugin.Close() }()
+	return reclaim.Finish(p, func() error {
+		var err error
+		networkPlugin, err = e.teardown(ctx, p, netns)
+		go networkPlugin.Close()
+		return errors.Join(err, e.releaseStage1(ctx, p))
+	})
 }
 
 // release gives back what a pod holds outside its directory: network, the stage1's own things, cgroup. The
@@ -63,19 +72,24 @@ func (e *Engine) dispose(ctx context.Context, p *pod.Pod) error {
 }
 
 func (e *Engine) releaseNetwork(ctx context.Context, p *pod.Pod, netns *os.File) error {
+	proc, err := e.teardown(ctx, p, netns)
+	return errors.Join(err, proc.Close())
+}
+
+// teardown returns the plugin that did it, to be closed whatever the error; nil when none was needed.
+func (e *Engine) teardown(ctx context.Context, p *pod.Pod, netns *os.File) (*plugin.Process, error) {
 	if network.Down(p.Path()) {
-		return nil
+		return nil, nil
 	}
 	entry, err := e.pinned(p.Path(), kindNetwork)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	proc, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindNetwork, FDs: network.FDs(netns)})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer proc.Close()
-	return network.Teardown(ctx, proc, p.UUID, p.Path(), e.networkDirs())
+	return proc, network.Teardown(ctx, proc, p.UUID, p.Path(), e.networkDirs())
 }
 
 // releaseStage1 starts the pinned stage1 only when it says that it has something to clean.

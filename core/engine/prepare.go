@@ -26,14 +26,21 @@ func (e *Engine) Prepare(ctx context.Context, spec PodSpec) (string, error) {
 }
 
 // prepare returns the locked pod in prepare/ and its pinned stage1. On error the pod is gone, or left for gc to
-// find. settled, if not nil, is told the stage1 as soon as the images are there and nothing slow is to come.
-func (e *Engine) prepare(ctx context.Context, spec PodSpec, uuidFile string, settled func(context.Context, *plugin.Entry)) (p *pod.Pod, stage1 *plugin.Entry, err error) {
+// find. launch, if not nil, is told the stage1 first of all, so that it comes up beside the rest.
+func (e *Engine) prepare(ctx context.Context, spec PodSpec, uuidFile string, launch func(context.Context, *plugin.Entry)) (p *pod.Pod, stage1 *plugin.Entry, err error) {
 	if len(spec.Apps) == 0 {
 		return nil, nil, errors.New("no image given")
 	}
 	stage1, err = e.Plugins().Stage1(first(spec.Stage1, e.Config.Stage1))
 	if err != nil {
 		return nil, nil, err
+	}
+	stage1, pinned, err := e.pin(stage1)
+	if err != nil {
+		return nil, nil, err
+	}
+	if launch != nil {
+		launch(ctx, stage1)
 	}
 	st, err := e.store()
 	if err != nil {
@@ -64,13 +71,6 @@ func (e *Engine) prepare(ctx context.Context, spec PodSpec, uuidFile string, set
 	desc, err := e.buildPod(spec, imgs)
 	if err != nil {
 		return p, nil, err
-	}
-	stage1, pinned, err := e.pin(stage1)
-	if err != nil {
-		return p, nil, err
-	}
-	if settled != nil {
-		settled(ctx, stage1)
 	}
 	desc.UUID, desc.Created = p.UUID, time.Now()
 	desc.Stage1 = flavor(stage1)
@@ -111,7 +111,7 @@ func flavor(e *plugin.Entry) string {
 
 // writePod makes the parts of a pod directory that a start relies on.
 func writePod(p *pod.Pod, desc *poddir.Pod) error {
-	for _, dir := range []string{poddir.StatusDir, poddir.AppsDir, poddir.VolumesDir, poddir.Stage1Dir, poddir.NetDir} {
+	for _, dir := range []string{poddir.StatusDir, poddir.AppsDir, poddir.VolumesDir, poddir.Stage1Dir} {
 		if err := mkdir(p, dir, 0o750); err != nil {
 			return err
 		}

@@ -3,29 +3,21 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"sync"
-	"time"
 
-	"github.com/rkt/rkt/v2/core/cgroup"
 	"github.com/rkt/rkt/v2/core/execute"
-	"github.com/rkt/rkt/v2/core/network"
 	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/core/pod"
-	"github.com/rkt/rkt/v2/proto/launch"
-	"github.com/rkt/rkt/v2/proto/manifest"
 	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
 // Run prepares a pod and becomes its supervisor: the same process, from here on the pod. It returns only when
 // something went wrong, and then the pod is gone.
 func (e *Engine) Run(ctx context.Context, spec PodSpec, opts RunOptions) error {
-	s := &starting{engine: e, opts: opts}
+	s := e.starting(opts)
 	p, stage1, err := e.prepare(ctx, spec, opts.UUIDFileSave, s.launch)
 	if err != nil {
 		s.abandon()
+		s.closeNetns()
 		return err
 	}
 	err = s.start(ctx, p, stage1)
@@ -65,8 +57,7 @@ func (e *Engine) RunPrepared(ctx context.Context, prefix string, opts RunOptions
 	if err != nil {
 		return err
 	}
-	s := &starting{engine: e, opts: opts}
-	return s.start(ctx, p, stage1)
+	return e.starting(opts).start(ctx, p, stage1)
 }
 
 // start is the life of a pod up to its supervisor, step by step. Everything that it makes outside the pod
@@ -83,20 +74,11 @@ func (s *starting) start(ctx context.Context, p *pod.Pod, stage1 *plugin.Entry) 
 	if s.launched == nil {
 		s.launch(ctx, stage1)
 	}
+	s.makeCgroup()
 	if err := s.await(); err != nil {
 		return err
 	}
-	cg := s.makeCgroup()
-	if err := s.validate(ctx); err != nil {
-		return errors.Join(err, <-cg)
-	}
-	if err := <-cg; err != nil {
-		return err
-	}
 	if err := s.connect(ctx); err != nil {
-		return err
-	}
-	if err := s.record(); err != nil {
 		return err
 	}
 	plan, err := execute.Run(ctx, s.stage1Proc, p.Path(), p.UUID, s.engine.Config.Debug)
@@ -110,199 +92,4 @@ func (s *starting) start(ctx context.Context, p *pod.Pod, stage1 *plugin.Entry) 
 		return err
 	}
 	return execute.Become(stage1, plan, p.Path(), s.fds())
-}
-
-// starting is a pod between prepared and its supervisor.
-type starting struct {
-	engine *Engine
-	pod    *pod.Pod
-	desc   poddir.Pod
-	opts   RunOptions
-
-	netns      *os.File
-	launched   chan error // one answer, when every plugin has started or failed to
-	stage1Proc *plugin.Process
-	netProc    *plugin.Process
-	netPin     poddir.PinnedPlugin
-	cleanup    bool // the stage1 holds things outside the pod directory
-	runtime    poddir.Runtime
-}
-
-// launch makes the network namespace and begins to start the plugins side by side, while the caller goes on with
-// the pod's directory: each plugin costs some milliseconds of exec and handshake, and needs nothing of the pod yet.
-func (s *starting) launch(ctx context.Context, stage1 *plugin.Entry) {
-	s.launched = make(chan error, 1)
-	s.cleanup = stage1.Capable(manifest.ServiceStage1, "cleanup")
-	if s.opts.Network != poddir.NetworkHost {
-		var err error
-		if s.netns, err = network.NewNamespace(); err != nil {
-			s.launched <- err
-			close(s.launched)
-			return
-		}
-	}
-	started := make(chan error, 1)
-	go func() {
-		var err error
-		s.stage1Proc, err = s.engine.launch(ctx, stage1, plugin.Options{Kind: plugin.KindStage1, FDs: network.FDs(s.netns)})
-		started <- err
-	}()
-	go func() {
-		err := s.launchNetwork(ctx)
-		s.launched <- errors.Join(<-started, err)
-		close(s.launched) // abandon may wait once more
-	}()
-}
-
-func (s *starting) launchNetwork(ctx context.Context) error {
-	if s.opts.Network != poddir.NetworkPlugin {
-		return nil
-	}
-	e := s.engine
-	entry, err := e.Plugins().Network()
-	if err != nil {
-		return err
-	}
-	if entry, s.netPin, err = e.pin(entry); err != nil {
-		return err
-	}
-	s.netProc, err = e.launch(ctx, entry, plugin.Options{Kind: plugin.KindNetwork, FDs: network.FDs(s.netns)})
-	return err
-}
-
-// await returns when the plugins are up, and records the network's: from here on gc knows whom to ask.
-func (s *starting) await() error {
-	if err := <-s.launched; err != nil {
-		return err
-	}
-	if s.netProc == nil {
-		return nil
-	}
-	return recordPlugin(s.pod, kindNetwork, s.netPin)
-}
-
-// abandon ends plugins that were launched for a pod that did not come to be.
-func (s *starting) abandon() {
-	if s.launched != nil {
-		<-s.launched
-	}
-	if err := s.reap(); err != nil {
-		s.engine.Observer.warn("%v", err)
-	}
-}
-
-// makeCgroup works beside the stage1's validation: a scope costs a round trip to systemd. It comes after the
-// plugins' launch, since it may move this process, and they have to come along.
-func (s *starting) makeCgroup() <-chan error {
-	made := make(chan error, 1)
-	go func() {
-		var err error
-		s.runtime.Cgroup, err = cgroup.Create(s.pod.UUID)
-		made <- err
-	}()
-	return made
-}
-
-func (s *starting) validate(ctx context.Context) error {
-	warnings, err := execute.Validate(ctx, s.stage1Proc, s.desc.Stage1, s.pod.Path())
-	for _, w := range warnings {
-		s.engine.Observer.warn("%s", w)
-	}
-	return err
-}
-
-// connect is the network step.
-func (s *starting) connect(ctx context.Context) error {
-	s.runtime.Network = poddir.Network{Mode: s.opts.Network}
-	if s.opts.Network != poddir.NetworkPlugin {
-		if len(s.desc.Ports) > 0 {
-			return fmt.Errorf("--port publishes ports of a pod with a network of its own, not with --net=%s", s.opts.Network)
-		}
-		return nil
-	}
-	var err error
-	s.runtime.Network, err = network.Setup(ctx, s.netProc, network.Pod{
-		UUID: s.pod.UUID, Dir: s.pod.Path(), Hostname: s.desc.Hostname, Requests: s.opts.Networks, Ports: s.desc.Ports,
-	}, s.engine.networkDirs())
-	return err
-}
-
-// networkDirs: addresses, links and rules are the host's, whatever data directory a pod lies in, and end with its
-// uptime. So all rkt of a host share one record of them, in /run.
-func (e *Engine) networkDirs() network.Dirs {
-	return network.Dirs{
-		Shared: "/run/rkt/network",
-		Config: []string{e.Config.LocalConfig + "/net.d", e.Config.SystemConfig + "/net.d"},
-	}
-}
-
-// record writes what only this start knows.
-func (s *starting) record() error {
-	e := s.engine
-	id := s.opts.Identity
-	id.Hostname = s.desc.Hostname
-	if err := network.WriteIdentity(s.pod.Path(), id, s.runtime.Network); err != nil {
-		return err
-	}
-	s.runtime.Schema = poddir.Schema
-	s.runtime.DataDir = e.Config.Dir
-	s.runtime.Finish = e.finishCommand(s.pod.UUID, s.netProc != nil || s.cleanup)
-	s.runtime.Remove = s.opts.Remove
-	s.runtime.Detached = s.opts.Detached
-	s.runtime.GraceSeconds = int((e.Config.StopGrace + time.Second - 1) / time.Second) // never 0, which means default
-	s.runtime.Debug = e.Config.Debug
-	if s.opts.Detached {
-		if err := os.MkdirAll(s.pod.Path()+"/"+poddir.LogsDir, 0o750); err != nil {
-			return fmt.Errorf("make log directory: %w", err)
-		}
-	}
-	return poddir.WriteJSON(s.pod.Path(), poddir.RuntimeFile, s.runtime)
-}
-
-// reap ends the plugins. Nothing may be left when this process becomes the supervisor: it would find children
-// that it knows nothing of.
-func (s *starting) reap() error {
-	var errs [2]error
-	var wg sync.WaitGroup
-	for i, p := range []**plugin.Process{&s.stage1Proc, &s.netProc} {
-		if *p != nil {
-			wg.Go(func() {
-				errs[i] = (*p).Close()
-				*p = nil
-			})
-		}
-	}
-	wg.Wait()
-	return errors.Join(errs[:]...)
-}
-
-// fds are what the supervisor may keep. The lock goes to no plugin: one that outlives a killed rkt by the moment
-// that its lifeline takes would make the pod look running.
-func (s *starting) fds() []plugin.FD {
-	fds := []plugin.FD{{Name: launch.FDLock, File: s.pod.LockFile()}}
-	return append(fds, network.FDs(s.netns)...)
-}
-
-// undo runs only when the start has failed: Become does not return otherwise.
-func (s *starting) undo() {
-	s.abandon()
-	if err := s.engine.release(context.Background(), s.pod, s.netns); err != nil {
-		s.engine.Observer.warn("pod %s: %v (rkt gc tries again)", s.pod.UUID, err)
-		if err := s.pod.MoveTo(pod.ExitedGarbage); err != nil {
-			s.engine.Observer.warn("%v", err)
-		}
-	}
-	if s.netns != nil {
-		s.netns.Close()
-	}
-}
-
-// finishCommand is what the supervisor becomes at the end. A pod for which no plugin holds anything ends by a
-// program that links none of what speaks to plugins, if it is installed: rkt itself takes 10 ms more to start.
-func (e *Engine) finishCommand(id string, plugins bool) []string {
-	light := filepath.Join(filepath.Dir(e.exe), "../lib/rkt/rkt-finish")
-	if st, err := os.Stat(light); !plugins && err == nil && st.Mode().IsRegular() {
-		return []string{light, e.Config.Dir, id}
-	}
-	return append(append([]string{e.exe}, e.globalArgs()...), "finish", id)
 }

@@ -3,7 +3,6 @@ package plugin
 import (
 	"bytes"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -31,9 +30,15 @@ func becomeSubreaper() error {
 // children returns the children of every thread of pid ("self" for this process).
 func children(pid string) []int {
 	var out []int
-	lists, _ := filepath.Glob("/proc/" + pid + "/task/*/children")
-	for _, list := range lists {
-		b, err := os.ReadFile(list)
+	dir := "/proc/" + pid + "/task"
+	tasks, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer tasks.Close()
+	tids, _ := tasks.Readdirnames(-1)
+	for _, tid := range tids {
+		b, err := os.ReadFile(dir + "/" + tid + "/children")
 		if err != nil {
 			continue
 		}

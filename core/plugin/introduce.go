@@ -13,11 +13,24 @@ import (
 	pluginv1 "github.com/rkt/rkt/v2/proto/rkt/plugin/v1"
 )
 
-// introduce asks who the plugin is, holds the answer against plugin.json, and hands over the configuration.
+// introduce asks the plugin who it is, insists that it is what the admin installed, and configures it. Both calls
+// are on their way at once: a plugin that is not what its plugin.json says is refused whatever it makes of its
+// configuration, and its files were root's to begin with.
 func (p *Process) introduce(ctx context.Context, o Options) error {
-	dctx, cancel := context.WithTimeout(ctx, o.DescribeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, o.DescribeTimeout)
 	defer cancel()
-	d, err := p.Plugin().Describe(dctx, &pluginv1.DescribeRequest{})
+	configured := make(chan error, 1)
+	go func() { configured <- p.configure(ctx, o) }()
+	if err := p.describe(ctx); err != nil {
+		cancel()
+		<-configured
+		return err
+	}
+	return <-configured
+}
+
+func (p *Process) describe(ctx context.Context) error {
+	d, err := p.Plugin().Describe(ctx, &pluginv1.DescribeRequest{})
 	if err != nil {
 		return p.startRPC("describe", err)
 	}
@@ -25,12 +38,14 @@ func (p *Process) introduce(ctx context.Context, o Options) error {
 		return refuse(p.entry, "it is not what its %s says: %s (make the file anew: ./%s manifest > %s)",
 			manifest.FileName, diff, p.entry.Manifest.Exec, manifest.FileName)
 	}
+	return nil
+}
+
+func (p *Process) configure(ctx context.Context, o Options) error {
 	if len(o.Config) == 0 && o.CacheDir == "" {
 		return nil
 	}
-	cctx, cancel := context.WithTimeout(ctx, o.DescribeTimeout)
-	defer cancel()
-	resp, err := p.Plugin().Configure(cctx, &pluginv1.ConfigureRequest{
+	resp, err := p.Plugin().Configure(ctx, &pluginv1.ConfigureRequest{
 		Config: o.Config, CoreVersion: o.CoreVersion, CoreCapabilities: o.CoreCapabilities, CacheDir: o.CacheDir,
 	})
 	if err != nil {

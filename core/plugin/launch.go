@@ -185,6 +185,7 @@ func (p *Process) start(ctx context.Context, binary *os.File, o Options) error {
 			return p.run, nil
 		},
 	})
+	go ready(o.Kind)
 	if _, err := client.Start(); err != nil {
 		return p.startError(ctx, o, err)
 	}

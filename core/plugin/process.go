@@ -133,9 +133,13 @@ func (p *Process) checkPeer(c *net.UnixConn) error {
 
 var errPeer = errors.New("stranger on the socket")
 
-// Close ends the plugin with everything it started, and reaps it. It may be called twice, and on a Process whose
-// start failed half-way. A plugin that did not end by itself is an entry in the log, not an error.
+// Close ends the plugin with everything it started, and reaps it. It may be called twice, the second call waiting
+// for the first, on nil, and on a Process whose start failed half-way. A plugin that did not end by itself is an
+// entry in the log, not an error.
 func (p *Process) Close() error {
+	if p == nil {
+		return nil
+	}
 	p.closing.Do(func() { p.err = p.close() })
 	return p.err
 }

@@ -117,6 +117,19 @@ func syncPath(path string) error {
 // Close releases the lock.
 func (p *Pod) Close() error { return p.dir.Close() }
 
+// Strip removes what only the apps needed, while what the pod holds elsewhere is still being given back. The pod is
+// one that nobody will look at any more.
+func (p *Pod) Strip() error {
+	var errs []error
+	for _, name := range []string{poddir.AppsDir, poddir.VolumesDir, poddir.StatusDir} {
+		errs = append(errs, linux.RemoveAll(filepath.Join(p.Path(), name)))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove pod %s: %w", p.UUID, err)
+	}
+	return nil
+}
+
 // Delete removes the pod for good. It must be in a garbage section, so that a deletion that is cut short is
 // read as one and done again.
 func (p *Pod) Delete() error {

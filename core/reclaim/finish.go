@@ -34,10 +34,7 @@ func Finish(p *pod.Pod, plugins func() error) (int, error) {
 	if err := poddir.ReadJSON(p.Path(), poddir.RuntimeFile, &rt); err != nil {
 		return exit.Code, err
 	}
-	left := Cgroup(p.Path())
-	if plugins != nil {
-		left = errors.Join(left, plugins())
-	}
+	left := giveBack(p, rt.Remove, plugins)
 	if left != nil {
 		left = fmt.Errorf("pod %s: %w (rkt gc tries again)", p.UUID, left)
 	}
@@ -48,4 +45,19 @@ func Finish(p *pod.Pod, plugins func() error) (int, error) {
 		return exit.Code, errors.Join(left, err) // the directory says what is left: gc needs it
 	}
 	return exit.Code, p.Delete()
+}
+
+// giveBack releases what the pod holds outside its directory. While a plugin is at work, which takes tens of
+// milliseconds, core does its own part, and with remove begins to delete.
+func giveBack(p *pod.Pod, remove bool, plugins func() error) error {
+	if plugins == nil {
+		return Cgroup(p.Path())
+	}
+	held := make(chan error, 1)
+	go func() { held <- plugins() }()
+	err := Cgroup(p.Path())
+	if remove {
+		err = errors.Join(err, p.Strip())
+	}
+	return errors.Join(err, <-held)
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/rkt/rkt/v2/sdk/fetcher"
 )
 
-const version = "2.0.0"
+var version = "2.0.0-dev"
 
 func main() {
 	fetcher.Main(fetcher.Info{

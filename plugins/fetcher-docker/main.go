@@ -6,8 +6,8 @@ import (
 	"github.com/rkt/rkt/v2/sdk/fetcher"
 )
 
-// version is the plugin's own; plugin.json shows it.
-const version = "2.0.0"
+// version is set by the linker, as rkt's own; plugin.json shows it.
+var version = "2.0.0-dev"
 
 func main() { fetcher.Main(info(), fetch.New(version)) }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/rkt/rkt/v2/sdk/network"
 )
 
-const version = "2.0.0"
+var version = "2.0.0-dev"
 
 func main() {
 	network.Main(info(), attach.New())

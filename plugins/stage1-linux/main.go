@@ -6,8 +6,8 @@ import (
 	"github.com/rkt/rkt/v2/sdk/stage1"
 )
 
-// version is the plugin's own; plugin.json shows it.
-const version = "2.0.0"
+// version is set by the linker, as rkt's own; plugin.json shows it.
+var version = "2.0.0-dev"
 
 func main() {
 	stage1.Main(stage1.Info{

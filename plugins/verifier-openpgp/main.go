@@ -6,7 +6,7 @@ import (
 	"github.com/rkt/rkt/v2/sdk/verifier"
 )
 
-const version = "2.0.0"
+var version = "2.0.0-dev"
 
 func main() {
 	verifier.Main(verifier.Info{

@@ -30,7 +30,7 @@ const (
 
 // ReadJSON decodes name in the pod directory dir into v.
 func ReadJSON(dir, name string, v any) error {
-	b, err := os.ReadFile(filepath.Join(dir, name))
+	b, err := readFile(filepath.Join(dir, name))
 	if err != nil {
 		return err
 	}

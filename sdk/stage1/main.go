@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/rkt/rkt/v2/proto/launch"
 	"github.com/rkt/rkt/v2/proto/manifest"
 	stage1v1 "github.com/rkt/rkt/v2/proto/rkt/stage1/v1"
@@ -24,6 +26,10 @@ func Main(info Info, impl Stage1) {
 				s.netns = fd
 			}
 			stage1v1.RegisterStage1ServiceServer(r, s)
+		},
+		First: []proto.Message{
+			&stage1v1.ValidateRequest{PodDir: "/"}, &stage1v1.ValidateResponse{}, &stage1v1.RunRequest{PodDir: "/"},
+			&stage1v1.ExecPlan{Args: []string{""}, Env: map[string]string{"": ""}},
 		},
 	})
 }

@@ -3,20 +3,17 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/moby/profiles/seccomp"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/rkt/rkt/v2/tests/layout"
+	"github.com/rkt/rkt/v2/tests/registry"
 )
 
 // peers are the engines, each with a store of its own that holds the same image.
@@ -29,10 +26,11 @@ type peers struct {
 
 // prepare serves a busybox image from a real registry and pulls it into every engine.
 func (b *peers) prepare() (func(), error) {
-	stop, err := b.serve()
+	addr, stop, err := registry.StartDocker(b.dir)
 	if err != nil {
 		return nil, err
 	}
+	b.registry = addr
 	w, err := layout.New(filepath.Join(b.dir, "busybox"))
 	if err != nil {
 		return stop, err
@@ -117,35 +115,4 @@ func (b *peers) cleanup() {
 	b.do("ip", "link", "delete", "podman0")
 	b.do(b.rkt, "gc", "--grace-period=0s", "--expire-prepared=0s")
 	b.do("sh", "-c", "umount -l "+filepath.Join(b.dir, "podman", "overlay"))
-}
-
-// serve runs a registry server on loopback.
-func (b *peers) serve() (func(), error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	b.registry = l.Addr().String()
-	l.Close()
-	conf := filepath.Join(b.dir, "registry.yml")
-	text := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %s}\n",
-		filepath.Join(b.dir, "registry"), b.registry)
-	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
-		return nil, err
-	}
-	cmd := exec.Command("docker-registry", "serve", conf)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	stop := func() { cmd.Process.Kill(); cmd.Wait() }
-	for range 200 {
-		if resp, err := http.Get("http://" + b.registry + "/v2/"); err == nil {
-			resp.Body.Close()
-			return stop, nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	stop()
-	return nil, fmt.Errorf("docker-registry does not answer at %s", b.registry)
 }

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/rkt/rkt/v2/tests/registry"
 )
 
 // suite is what all scripts share.
@@ -61,7 +63,8 @@ func run(m *testing.M) (int, error) {
 	if err := os.Chmod(shared.work, 0o755); err != nil {
 		return 0, err
 	}
-	stop, err := startRegistry()
+	var stop func()
+	shared.registry, stop, err = registry.StartDocker(shared.work)
 	if err != nil {
 		return 0, err
 	}

@@ -19,6 +19,7 @@ func main() {
 	}
 	switch mode {
 	case "supervise":
+		os.Unsetenv("GOMAXPROCS") // meant for this process alone: `rkt finish`, which it becomes, has more to do at once
 		os.Exit(supervise.Run(&host.Flavor{}))
 	case "init":
 		if err := pidone.Main(); err != nil {

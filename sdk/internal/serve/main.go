@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/rkt/rkt/v2/proto/launch"
 	"github.com/rkt/rkt/v2/proto/manifest"
@@ -21,6 +22,8 @@ type Plugin struct {
 	Impl     any               // asked for plugin.Configurer and plugin.Prober
 	// Register adds the services beside PluginService. fds are the donated descriptors.
 	Register func(r Registrar, fds launch.FDs)
+	// First are messages of the calls that a start waits for, with one of each message that they hold.
+	First []proto.Message
 }
 
 // Exit statuses of a plugin's process, sysexits where they fit.
@@ -41,11 +44,11 @@ func Run(p Plugin, args []string, stdin, stdout, stderr *os.File) int {
 	if p.Manifest.Exec == "" {
 		p.Manifest.Exec = "rkt-" + p.Manifest.Name
 	}
-	if err := check(&p.Manifest); err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", p.Manifest.Exec, err)
-		return exitSoftware
-	}
 	if len(args) > 1 {
+		if err := check(&p.Manifest); err != nil {
+			fmt.Fprintf(stderr, "%s: %v\n", p.Manifest.Exec, err)
+			return exitSoftware
+		}
 		return command(p, args[1:], stdout, stderr)
 	}
 	if os.Getenv(launch.CookieKey) != launch.CookieValue {

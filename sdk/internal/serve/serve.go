@@ -56,12 +56,17 @@ func serve(p Plugin, stdin, stdout, stderr *os.File) int {
 		log.Error("print handshake", "error", err)
 		return exitSoftware
 	}
+	go p.ready()
 	// Nothing may follow the handshake on stdout; a stray print of the plugin's belongs to the log.
 	os.Stdout = stderr
 	served := make(chan error, 1)
 	go func() { served <- s.grpc.Serve(l) }() // removes the socket at its end
 	select {
 	case err = <-served:
+	case <-s.idle:
+		// Every call has been answered. The server's own end, which waits for its goroutines, would hold up core,
+		// which waits for this process.
+		err = l.Close()
 	case <-s.stuck:
 		err = errors.New("a call did not end when it was cancelled")
 	}
@@ -107,8 +112,7 @@ func (s *server) watch(stdin io.Reader, cancel context.CancelFunc) {
 	s.mu.Unlock()
 	select {
 	case <-s.idle:
-		s.grpc.Stop()
 	case <-time.After(lastWords):
-		close(s.stuck) // Stop waits for the handlers, so Serve would not return
+		close(s.stuck)
 	}
 }

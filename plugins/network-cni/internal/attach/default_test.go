@@ -8,10 +8,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/rkt/rkt/v2/plugins/network-cni/internal/firewall"
 	"github.com/rkt/rkt/v2/proto/reason"
 	"github.com/rkt/rkt/v2/sdk/network"
 	"github.com/rkt/rkt/v2/sdk/plugin"
+	"github.com/vishvananda/netlink"
 )
 
 func reasonOf(err error) reason.Reason {
@@ -66,6 +69,56 @@ func TestDefaultNetwork(t *testing.T) {
 
 func at(ip string, port uint16) string {
 	return netip.AddrPortFrom(netip.MustParseAddr(ip), port).String()
+}
+
+// TestLinkGoesWithNamespace: Teardown beside a live namespace leaves the pair to the kernel, Teardown without one
+// removes it.
+func TestLinkGoesWithNamespace(t *testing.T) {
+	s := newSite(t)
+	for name, hold := range map[string]bool{"namespace held": true, "namespace lost": false} {
+		t.Run(name, func(t *testing.T) {
+			ours := func() (retiredLinks, all int) {
+				links, err := netlink.LinkList()
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, l := range links {
+					if !strings.HasPrefix(l.Attrs().Name, firewall.Prefix) {
+						continue
+					}
+					if all++; retired(l) {
+						retiredLinks++
+					}
+				}
+				return retiredLinks, all
+			}
+			none := func(what string) {
+				t.Helper()
+				for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+					if _, all := ours(); all == 0 {
+						return
+					}
+					if time.Now().After(deadline) {
+						t.Fatal(what)
+					}
+				}
+			}
+			none("links of earlier tests outlive their namespaces")
+			p := s.up(t, nil)
+			pod, want := p.Pod, 1
+			if !hold {
+				pod.Netns, want = -1, 0
+			}
+			if err := s.Teardown(context.Background(), pod); err != nil {
+				t.Fatal(err)
+			}
+			if r, all := ours(); r != want || all != want {
+				t.Errorf("%d links, %d of them retired; want %d", all, r, want)
+			}
+			p.ns.Close()
+			none("the link outlives its namespace")
+		})
+	}
 }
 
 func TestPublish(t *testing.T) {

@@ -97,7 +97,11 @@ func (s *session) down(a *ledger.Attachment) error {
 		}
 		rules <- err
 	}()
-	err := ptp.Down(a.Link)
+	remove := ptp.Down
+	if s.ns >= 0 {
+		remove = ptp.Retire // the pod's namespace is still held by core, which lets go of it next
+	}
+	err := remove(a.Link)
 	if rerr := <-rules; err == nil {
 		err = rerr
 	}

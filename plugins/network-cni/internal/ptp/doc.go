@@ -12,6 +12,6 @@
 // It owns the pair, its addresses, routes, neighbours and the settings below /proc/sys/net/*/conf of the host's
 // end. It does not own leases (package ledger) or rules (package firewall).
 //
-// Invariants: Up leaves the wanted state whatever it finds, Down succeeds on whatever it finds. Needs CAP_NET_ADMIN,
+// Invariants: Up leaves the wanted state whatever it finds, Down and Retire succeed on whatever they find. Needs CAP_NET_ADMIN,
 // and CAP_SYS_ADMIN to enter the pod's namespace.
 package ptp

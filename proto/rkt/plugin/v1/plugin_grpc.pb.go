@@ -43,7 +43,7 @@ type PluginServiceClient interface {
 	// Errors: none of its own.
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
 	// Configure hands over the raw bytes of <local-config>/plugins/<name>.json and the plugin's cache directory,
-	// before any call of another service. There is no call when there is neither.
+	// before any call of another service. There is no call when there is neither. It may arrive beside Describe.
 	//
 	// Caller: core, at most once.
 	// Idempotent: yes, the last call wins.
@@ -111,7 +111,7 @@ type PluginServiceServer interface {
 	// Errors: none of its own.
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
 	// Configure hands over the raw bytes of <local-config>/plugins/<name>.json and the plugin's cache directory,
-	// before any call of another service. There is no call when there is neither.
+	// before any call of another service. There is no call when there is neither. It may arrive beside Describe.
 	//
 	// Caller: core, at most once.
 	// Idempotent: yes, the last call wins.
