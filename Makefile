@@ -94,8 +94,9 @@ unit:
 race:
 	CGO_ENABLED=1 go test -race -p 2 ./core/... ./cmd/... ./proto/... ./sdk/...
 
+# The scripts of testdata/flavor run on linux and, emulated, on qemu; RKT_TEST_FLAVORS chooses.
 e2e: build
-	go test -count=1 -timeout=40m ./tests/...
+	tests/vmkernel go test -count=1 -timeout=40m ./tests/...
 
 FUZZTIME ?= 20s
 fuzz:

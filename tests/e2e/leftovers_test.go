@@ -12,7 +12,7 @@ import (
 // host is what a test run must leave as it was.
 type host map[string]bool
 
-// snapshot lists the host's mounts, links, cgroups of rkt, firewall tables and processes named rkt*.
+// snapshot lists the host's mounts, links, cgroups of rkt, firewall tables and processes named rkt* or as the machines that rkt starts.
 func snapshot(t *testing.T) host {
 	t.Helper()
 	h := host{}
@@ -47,7 +47,7 @@ func snapshot(t *testing.T) host {
 	procs, _ := filepath.Glob("/proc/[0-9]*/comm")
 	for _, p := range procs {
 		b, err := os.ReadFile(p)
-		if comm := strings.TrimSpace(string(b)); err == nil && strings.HasPrefix(comm, "rkt") {
+		if comm := strings.TrimSpace(string(b)); err == nil && (strings.HasPrefix(comm, "rkt") || strings.HasPrefix(comm, "qemu-system") || comm == "lkvm" || comm == "virtiofsd") {
 			h["process "+filepath.Base(filepath.Dir(p))+" "+comm] = true
 		}
 	}

@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// What the flavor tests are told by their environment.
+const (
+	envFlavors = "RKT_TEST_FLAVORS"    // which; default "linux qemu", or "linux" without a kernel
+	envKernel  = "RKT_TEST_VM_KERNEL"  // a Debian kernel for guests; `make e2e` downloads one (tests/vmkernel)
+	envModules = "RKT_TEST_VM_MODULES" // its module directory
+	envAccel   = "RKT_TEST_VM_ACCEL"   // "kvm" where it really works (tests/guest); default "tcg"
+	envLkvm    = "RKT_TEST_LKVM"       // a kvmtool binary
+)
+
+// TestFlavors runs the scripts of testdata/flavor on each stage1: the same pod, the same flags, the same result. What
+// is different on purpose stands below a condition [flavor:NAME] in the script, with the reason.
+func TestFlavors(t *testing.T) {
+	before := snapshot(t)
+	list := strings.Fields(os.Getenv(envFlavors))
+	if len(list) == 0 {
+		list = []string{"linux", "qemu"}
+	}
+	for _, flavor := range list {
+		if flavor != "linux" && os.Getenv(envKernel) == "" {
+			t.Run(flavor, func(t *testing.T) { t.Skipf("%s names no kernel for the guest: run make e2e", envKernel) })
+			continue
+		}
+		t.Run(flavor, func(t *testing.T) {
+			testscript.Run(t, testscript.Params{
+				Dir:                 "testdata/flavor",
+				RequireExplicitExec: true,
+				WorkdirRoot:         shared.work,
+				Setup:               func(env *testscript.Env) error { return setupFlavor(env, flavor) },
+				Cmds:                commands(),
+				Condition: func(cond string) (bool, error) {
+					name, _ := strings.CutPrefix(cond, "flavor:")
+					return slices.Contains(strings.Split(name, ","), flavor), nil
+				},
+			})
+		})
+	}
+	before.compare(t)
+}
+
+// setupFlavor is setup with $STAGE1, the flag, and the flavor's own configuration.
+func setupFlavor(env *testscript.Env, flavor string) error {
+	if err := setup(env); err != nil {
+		return err
+	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	env.Setenv("PORT", port)
+	env.Setenv("FLAVOR", flavor)
+	env.Setenv("STAGE1", "--stage1="+flavor)
+	if flavor == "linux" {
+		return nil
+	}
+	conf := map[string]any{"kernel": os.Getenv(envKernel), "modules": os.Getenv(envModules)}
+	if flavor == "qemu" {
+		conf["accel"] = "tcg"
+		if accel := os.Getenv(envAccel); accel != "" {
+			conf["accel"] = accel
+		}
+	}
+	if lkvm := os.Getenv(envLkvm); flavor == "lkvm" && lkvm != "" {
+		conf["program"] = lkvm
+	}
+	b, err := json.Marshal(conf)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(env.WorkDir, "etc", "plugins")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "stage1-"+flavor+".json"), b, 0o644)
+}
+
+// freePort is one that nobody has just now.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}
