@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +16,7 @@ func (a *app) pluginCmd() *cobra.Command {
 		Args:  commandArgs,
 		RunE:  func(*cobra.Command, []string) error { return nil },
 	}
-	c.AddCommand(a.pluginListCmd(), a.pluginInspectCmd())
+	c.AddCommand(a.pluginListCmd(), a.pluginInspectCmd(), a.pluginCheckCmd())
 	return c
 }
 
@@ -116,14 +115,15 @@ func provisions(m *manifest.Manifest) string {
 func (a *app) pluginInspectCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "inspect NAME",
-		Short: "show one plugin's manifest, and what it says of itself when it runs",
+		Short: "show one plugin's manifest",
+		Long:  `Show what a plugin says of itself, as JSON. Runs none; rkt plugin check does.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usagef("exactly one plugin name is needed (rkt plugin list shows them)")
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			e, err := a.engine()
 			if err != nil {
 				return err
@@ -132,21 +132,7 @@ func (a *app) pluginInspectCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := printJSON(a.stdout, newPluginJSON(entry), true); err != nil {
-				return err
-			}
-			findings, err := e.ProbePlugin(cmd.Context(), entry)
-			for _, f := range findings {
-				state := "ok"
-				if !f.GetOk() {
-					state = "missing"
-				}
-				fmt.Fprintf(a.stdout, "%s: %s: %s\n", f.GetId(), state, quoteControl(f.GetSummary()))
-				if !f.GetOk() && f.GetRemedy() != "" {
-					fmt.Fprintf(a.stdout, "  remedy: %s\n", quoteControl(f.GetRemedy()))
-				}
-			}
-			return err
+			return printJSON(a.stdout, newPluginJSON(entry), true)
 		},
 	}
 }

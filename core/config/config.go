@@ -31,7 +31,7 @@ type Config struct {
 	Insecure     Insecure
 	Debug        bool
 
-	Stage1      string        // flavor, plugin name or directory; empty: the only one there is
+	Stage1      string        // flavor, plugin name or directory; empty: the only one there is, or "linux"
 	ImageSearch []string      // schemes tried for a bare name, in order
 	StopGrace   time.Duration // between an app's stop signal and SIGKILL
 	FetchLimit  time.Duration // deadline of one fetch

@@ -83,8 +83,11 @@ func (s *Set) Network() (*Entry, error) {
 		"several network plugins are installed: %s; hide all but one: ln -s /dev/null /etc/rkt/plugins.d/NAME", list(found))}
 }
 
+// DefaultFlavor runs pods where nobody says otherwise: namespaces need nothing but the host's own kernel.
+const DefaultFlavor = "linux"
+
 // Stage1 returns the stage1 that choice means: a flavor ("linux"), a plugin's name ("stage1-linux"), the
-// absolute path of a plugin's directory, or "" for the only one there is.
+// absolute path of a plugin's directory, or "" for the only one there is, and among several for DefaultFlavor.
 func (s *Set) Stage1(choice string) (*Entry, error) {
 	if filepath.IsAbs(choice) {
 		e, err := OpenDir(choice)
@@ -103,6 +106,11 @@ func (s *Set) Stage1(choice string) (*Entry, error) {
 			return nil, s.missing("a stage1 (the part that runs pods)", "stage1-linux")
 		case 1:
 			return all[0], nil
+		}
+		for _, e := range all {
+			if e.Manifest.Provision(manifest.ServiceStage1).Flavor == DefaultFlavor {
+				return e, nil
+			}
 		}
 		return nil, &Error{Reason: reason.PluginMissing, Message: fmt.Sprintf(
 			"several stage1 plugins are installed: %s; choose with --stage1=FLAVOR, or set stage1 in the configuration", list(all))}
