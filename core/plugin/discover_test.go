@@ -138,10 +138,12 @@ func TestStage1(t *testing.T) {
 	base := makeTree(t, map[string]string{
 		"a/stage1-linux": stage1JSON("stage1-linux", "linux"),
 		"b/stage1-acme":  stage1JSON("stage1-acme", "qemu"),
+		"c/stage1-xen":   stage1JSON("stage1-xen", "xen"),
 		"b/fetcher-x":    fetcherJSON("fetcher-x", "x"),
 		"dev/anything":   stage1JSON("stage1-dev", "dev"),
 	})
 	one, two := Discover([]string{base + "/a"}), Discover([]string{base + "/a", base + "/b"})
+	others := Discover([]string{base + "/b", base + "/c"})
 	for _, c := range []struct {
 		set    *Set
 		choice string
@@ -151,7 +153,8 @@ func TestStage1(t *testing.T) {
 		{one, "linux", "stage1-linux"},
 		{one, "stage1-linux", "stage1-linux"},
 		{two, "qemu", "stage1-acme"},
-		{two, "", "!several stage1 plugins are installed: linux = stage1-linux 1.0 (" + base + "/a/stage1-linux), qemu = stage1-acme"},
+		{two, "", "stage1-linux"},
+		{others, "", "!several stage1 plugins are installed: qemu = stage1-acme 1.0 (" + base + "/b/stage1-acme), xen = stage1-xen"},
 		{two, "lkvm", `!no plugin provides stage1 flavor "lkvm": looked in`},
 		{two, "lkvm", "!install the package rkt-stage1-lkvm; installed: linux ="},
 		{two, "../../etc", "!no plugin provides stage1 flavor"},
