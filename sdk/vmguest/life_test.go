@@ -1,6 +1,7 @@
 package vmguest_test
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -109,6 +110,37 @@ func TestCannotStart(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	v.down()
+}
+
+// TestVMMKilled: a guest that is gone is known to be, and nothing waits for it.
+func TestVMMKilled(t *testing.T) {
+	need(t, "qemu-system-x86_64", "mkfs.erofs")
+	v := boot(t, findKernel(t), nil, disk("layer0", layer(t), true)...)
+	spec := podSpec(app("a", `echo ready; exec sleep 1000`))
+	spec.Upper = nil
+	v.start(spec)
+	v.await("a", "ready")
+	p, err := v.Enter(v.ctx(), agent.EnterSpec{App: "a", Command: []string{"/bin/sleep", "1000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.qemu.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	v.over()
+	<-v.Done()
+	v.copies.Wait()
+	for e := range v.Events() {
+		if e.Kind == agent.EventExited {
+			t.Errorf("%+v", e)
+		}
+	}
+	if _, err := p.Wait(v.ctx()); !errors.Is(err, agent.ErrClosed) {
+		t.Errorf("wait: %v", err)
+	}
+	if err := v.Kill(v.ctx()); !errors.Is(err, agent.ErrClosed) {
+		t.Errorf("kill: %v", err)
+	}
 }
 
 // TestMemory says what the guest's own half takes of the pod's memory.

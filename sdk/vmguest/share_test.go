@@ -58,7 +58,10 @@ echo done`
 func sharePod(kind agent.ShareKind) *agent.PodSpec {
 	a := app("a", shareScript)
 	a.Mounts = []poddir.Mount{{Volume: "rw", Target: "/rw"}, {Volume: "ro", Target: "/ro"}, {Volume: "one", Target: "/one"}}
-	spec := podSpec(a)
+	u := app("u", `echo x > /rw/of-a-user; mkdir /rw/dir-of-a-user; echo y > /one || echo refused; id -u`)
+	u.User, u.Group = "app", "app"
+	u.Mounts = a.Mounts
+	spec := podSpec(a, u)
 	// By place, as with kvmtool, and on no writable disk.
 	spec.Layers[0].Disk.Device = agent.Device{Index: 0}
 	spec.Upper = nil
@@ -76,7 +79,10 @@ func sharePod(kind agent.ShareKind) *agent.PodSpec {
 func sharedRight(t *testing.T, v *vm, spec *agent.PodSpec, dir string) {
 	t.Helper()
 	v.start(spec)
-	v.exits(1)
+	v.exits(2)
+	if out := v.output("u"); out != "refused\n1000\n" {
+		t.Errorf("user wrote %q; %s", out, v.outputs["u/stderr"])
+	}
 	out := v.output("a")
 	want := "/rw/file is 1234:2345 -rw-r-----\nof the host\nro is read-only\n/one is 1234:2345 -rw-r-----\nof the host\ndone\n"
 	if out != want {
@@ -87,6 +93,11 @@ func sharedRight(t *testing.T, v *vm, spec *agent.PodSpec, dir string) {
 		t.Errorf("the host reads %q, %v", b, err)
 	}
 	var st unix.Stat_t
+	for _, name := range []string{"of-a-user", "dir-of-a-user"} {
+		if err := unix.Stat(filepath.Join(dir, name), &st); err != nil || st.Uid != 1000 || st.Gid != 1000 {
+			t.Errorf("%s: %+v, %v", name, st, err)
+		}
+	}
 	if err := unix.Stat(filepath.Join(dir, "dir"), &st); err != nil || st.Uid != 0 || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		t.Errorf("%+v, %v", st, err)
 	}

@@ -227,7 +227,10 @@ func (o *observer) Exited(app string, e supervise.Exit) {
 	})
 }
 
-func (o *observer) Up() { o.report.Report(agent.Event{Kind: agent.EventUp}) }
+func (o *observer) Up() {
+	o.report.Report(agent.Event{Kind: agent.EventUp})
+	supervise.TrimLater()
+}
 
 // status is for enter, which finds the app's process by it.
 func (o *observer) status(app string, s *poddir.AppStatus) {
