@@ -3,6 +3,7 @@ package vmguest_test
 import (
 	"errors"
 	"io"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -14,9 +15,10 @@ import (
 
 // TestKill: what still runs is killed, what it wrote has come, and the writable disk keeps what was written.
 func TestKill(t *testing.T) {
-	need(t, "qemu-system-x86_64", "mkfs.erofs", "mke2fs")
+	need(t, "qemu-system-x86_64", "mkfs.erofs", "mke2fs", "dumpe2fs")
 	k := findKernel(t)
-	disks := slices.Concat(disk("layer0", layer(t), true), disk("rw", upper(t), false))
+	rw := upper(t)
+	disks := slices.Concat(disk("layer0", layer(t), true), disk("rw", rw, false))
 
 	v := boot(t, k, nil, disks...)
 	if _, err := v.Enter(v.ctx(), agent.EnterSpec{App: "stubborn"}); err == nil {
@@ -94,6 +96,9 @@ func TestKill(t *testing.T) {
 	v.down()
 	if out := v.output("stubborn"); out != "kept\n" {
 		t.Errorf("the second start reads %q; %s", out, v.outputs["stubborn/stderr"])
+	}
+	if out, err := exec.Command("dumpe2fs", "-h", rw).CombinedOutput(); err != nil || strings.Contains(string(out), "needs_recovery") {
+		t.Errorf("the disk was not unmounted: %v\n%s", err, out)
 	}
 }
 

@@ -171,7 +171,9 @@ func TestDevice(t *testing.T) {
 	if err := os.WriteFile(image, append([]byte("raw content\n"), make([]byte, 1<<20)...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := app("a", `head -n 1 /data; ls -l /data | head -c 1; echo; echo changed | dd of=/data conv=notrunc 2>/dev/null; cat /dev/vda; ls /dev; mknod /x b 254 0; cat /x`)
+	a := app("a", `head -n 1 /data; ls -l /data | head -c 1; echo; echo changed | dd of=/data conv=notrunc 2>/dev/null; ls /dev
+set -- $(tr : ' ' < /sys/block/vda/dev); mknod /x b $1 $2 && echo made disk; head -c 4 /x && echo OPENED
+for p in /sys/class/virtio-ports/*; do set -- $(tr : ' ' < $p/dev); mknod /y c $1 $2 && echo made port; echo > /y && echo OPENED; done; echo end`)
 	a.Mounts = []poddir.Mount{{Volume: "data", Target: "/data"}}
 	spec := podSpec(a)
 	spec.Upper = nil
@@ -180,7 +182,8 @@ func TestDevice(t *testing.T) {
 	v := boot(t, findKernel(t), nil, slices.Concat(disk("layer0", layer(t), true), disk("data", image, false))...)
 	v.start(spec)
 	v.exits(1)
-	if out := v.output("a"); !strings.HasPrefix(out, "raw content\nb\n") || strings.Contains(out, "vda") {
+	if out := v.output("a"); !strings.HasPrefix(out, "raw content\nb\n") || strings.Contains(out, "vda") || strings.Contains(out, "OPENED") ||
+		!strings.Contains(out, "made disk\n") || !strings.Contains(out, "made port\n") || !strings.HasSuffix(out, "end\n") {
 		t.Errorf("app wrote %q; stderr %q", out, v.outputs["a/stderr"])
 	}
 	v.down()
