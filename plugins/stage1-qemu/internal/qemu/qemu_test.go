@@ -44,8 +44,8 @@ func TestCommand(t *testing.T) {
 	}
 	for name, l := range map[string]*vmhost.Launch{
 		"tcg":          machineOf(vmhost.TCG, "", 1, false),
-		"kvm-microvm":  machineOf(vmhost.KVM, "", 1, false),
-		"kvm-q35-full": machineOf(vmhost.KVM, "q35", 9, true),
+		"kvm-microvm":  machineOf(vmhost.KVM, "microvm", 1, false),
+		"kvm-full":     machineOf(vmhost.KVM, "", 9, true),
 		"tcg-full":     machineOf(vmhost.TCG, "auto", 2, true),
 		"tcg-microvm":  machineOf(vmhost.TCG, "microvm", 1, false),
 	} {
