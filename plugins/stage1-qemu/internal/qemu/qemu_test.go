@@ -43,11 +43,11 @@ func TestCommand(t *testing.T) {
 		t.Skip("the golden files are amd64's")
 	}
 	for name, l := range map[string]*vmhost.Launch{
-		"tcg":          machineOf(vmhost.TCG, "", 1, false),
-		"kvm-microvm":  machineOf(vmhost.KVM, "microvm", 1, false),
-		"kvm-full":     machineOf(vmhost.KVM, "", 9, true),
-		"tcg-full":     machineOf(vmhost.TCG, "auto", 2, true),
-		"tcg-microvm":  machineOf(vmhost.TCG, "microvm", 1, false),
+		"tcg":         machineOf(vmhost.TCG, "", 1, false),
+		"kvm-microvm": machineOf(vmhost.KVM, "microvm", 1, false),
+		"kvm-full":    machineOf(vmhost.KVM, "", 9, true),
+		"tcg-full":    machineOf(vmhost.TCG, "auto", 2, true),
+		"tcg-microvm": machineOf(vmhost.TCG, "microvm", 1, false),
 	} {
 		c := VMM{}.Command(l)
 		got := strings.Join(c.Args, "\n") + "\n"
