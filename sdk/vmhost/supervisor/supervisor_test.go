@@ -134,6 +134,7 @@ func (g *guest) run(a *poddir.App) {
 		g.stream(g.out, a.Name+"0") <- out // for Kill
 		return
 	case "die":
+		_, _ = io.Copy(io.Discard, <-g.stream(g.in, a.Name+"0")) // its end comes when the host knows that the pod is up
 		os.Exit(1)
 	}
 	out.Close()
@@ -199,7 +200,7 @@ func newPod(t *testing.T, hostname string, commands ...string) *pod {
 	desc := poddir.Pod{Schema: poddir.Schema, UUID: "8d5cf2cf-5c5a-4c9c-a0b6-0f5c7f3f6a5e", Hostname: hostname}
 	for i, c := range commands {
 		a := poddir.App{Name: "app" + strconv.Itoa(i), Argv: strings.Fields(c), Env: []string{}}
-		if c == "cat" {
+		if c == "cat" || c == "die" {
 			a.Stdin = poddir.StdinStream
 		}
 		desc.Apps = append(desc.Apps, a)
