@@ -24,6 +24,7 @@ type guest struct {
 	mu        sync.Mutex
 	spec      *agent.PodSpec // nil: not started
 	storage   storage
+	lock      int           // of the pod directory, or -1
 	pod       *host.Pod     // nil: its PID 1 has not been born
 	ended     chan struct{} // closed when nothing of the pod is left and everything has been reported
 	apps      map[string]*stdio
@@ -42,7 +43,7 @@ var (
 )
 
 func newGuest(build string, how int) *guest {
-	return &guest{build: build, how: how, ended: make(chan struct{}), apps: map[string]*stdio{}, processes: map[uint64]*process{}}
+	return &guest{build: build, how: how, lock: -1, ended: make(chan struct{}), apps: map[string]*stdio{}, processes: map[uint64]*process{}}
 }
 
 // Hello says what runs here.
@@ -175,9 +176,15 @@ func (g *guest) SetTime(t time.Time) error {
 // PowerOff ends the machine, the pod's disk in order.
 func (g *guest) PowerOff(reboot bool) {
 	g.ending.Store(true)
-	// A disk that still has users stays as syncfs left it: its journal says the rest at the next mount.
-	if err := unix.Chdir("/"); err == nil {
-		_ = unix.Unmount(podDir, 0)
+	g.mu.Lock()
+	lock := g.lock
+	g.mu.Unlock()
+	if lock >= 0 && unix.Chdir("/") == nil {
+		unix.Close(lock)
+		// A disk that still has users stays as syncfs left it.
+		if err := unix.Unmount(podDir, 0); err != nil {
+			complain("unmount the pod's disk: %v", err)
+		}
 	}
 	how := g.how
 	if reboot {

@@ -1,7 +1,9 @@
 package vmguest_test
 
 import (
+	"errors"
 	"io"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -13,9 +15,10 @@ import (
 
 // TestKill: what still runs is killed, what it wrote has come, and the writable disk keeps what was written.
 func TestKill(t *testing.T) {
-	need(t, "qemu-system-x86_64", "mkfs.erofs", "mke2fs")
+	need(t, "qemu-system-x86_64", "mkfs.erofs", "mke2fs", "dumpe2fs")
 	k := findKernel(t)
-	disks := slices.Concat(disk("layer0", layer(t), true), disk("rw", upper(t), false))
+	rw := upper(t)
+	disks := slices.Concat(disk("layer0", layer(t), true), disk("rw", rw, false))
 
 	v := boot(t, k, nil, disks...)
 	if _, err := v.Enter(v.ctx(), agent.EnterSpec{App: "stubborn"}); err == nil {
@@ -94,6 +97,9 @@ func TestKill(t *testing.T) {
 	if out := v.output("stubborn"); out != "kept\n" {
 		t.Errorf("the second start reads %q; %s", out, v.outputs["stubborn/stderr"])
 	}
+	if out, err := exec.Command("dumpe2fs", "-h", rw).CombinedOutput(); err != nil || strings.Contains(string(out), "needs_recovery") {
+		t.Errorf("the disk was not unmounted: %v\n%s", err, out)
+	}
 }
 
 // TestCannotStart: what is wrong with a pod is said, and the guest can still be switched off.
@@ -109,6 +115,37 @@ func TestCannotStart(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	v.down()
+}
+
+// TestVMMKilled: a guest that is gone is known to be, and nothing waits for it.
+func TestVMMKilled(t *testing.T) {
+	need(t, "qemu-system-x86_64", "mkfs.erofs")
+	v := boot(t, findKernel(t), nil, disk("layer0", layer(t), true)...)
+	spec := podSpec(app("a", `echo ready; exec sleep 1000`))
+	spec.Upper = nil
+	v.start(spec)
+	v.await("a", "ready")
+	p, err := v.Enter(v.ctx(), agent.EnterSpec{App: "a", Command: []string{"/bin/sleep", "1000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.qemu.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	v.over()
+	<-v.Done()
+	v.copies.Wait()
+	for e := range v.Events() {
+		if e.Kind == agent.EventExited {
+			t.Errorf("%+v", e)
+		}
+	}
+	if _, err := p.Wait(v.ctx()); !errors.Is(err, agent.ErrClosed) {
+		t.Errorf("wait: %v", err)
+	}
+	if err := v.Kill(v.ctx()); !errors.Is(err, agent.ErrClosed) {
+		t.Errorf("kill: %v", err)
+	}
 }
 
 // TestMemory says what the guest's own half takes of the pod's memory.

@@ -58,7 +58,10 @@ echo done`
 func sharePod(kind agent.ShareKind) *agent.PodSpec {
 	a := app("a", shareScript)
 	a.Mounts = []poddir.Mount{{Volume: "rw", Target: "/rw"}, {Volume: "ro", Target: "/ro"}, {Volume: "one", Target: "/one"}}
-	spec := podSpec(a)
+	u := app("u", `echo x > /rw/of-a-user; mkdir /rw/dir-of-a-user; echo y > /one || echo refused; id -u`)
+	u.User, u.Group = "app", "app"
+	u.Mounts = a.Mounts
+	spec := podSpec(a, u)
 	// By place, as with kvmtool, and on no writable disk.
 	spec.Layers[0].Disk.Device = agent.Device{Index: 0}
 	spec.Upper = nil
@@ -76,7 +79,10 @@ func sharePod(kind agent.ShareKind) *agent.PodSpec {
 func sharedRight(t *testing.T, v *vm, spec *agent.PodSpec, dir string) {
 	t.Helper()
 	v.start(spec)
-	v.exits(1)
+	v.exits(2)
+	if out := v.output("u"); out != "refused\n1000\n" {
+		t.Errorf("user wrote %q; %s", out, v.outputs["u/stderr"])
+	}
 	out := v.output("a")
 	want := "/rw/file is 1234:2345 -rw-r-----\nof the host\nro is read-only\n/one is 1234:2345 -rw-r-----\nof the host\ndone\n"
 	if out != want {
@@ -87,6 +93,11 @@ func sharedRight(t *testing.T, v *vm, spec *agent.PodSpec, dir string) {
 		t.Errorf("the host reads %q, %v", b, err)
 	}
 	var st unix.Stat_t
+	for _, name := range []string{"of-a-user", "dir-of-a-user"} {
+		if err := unix.Stat(filepath.Join(dir, name), &st); err != nil || st.Uid != 1000 || st.Gid != 1000 {
+			t.Errorf("%s: %+v, %v", name, st, err)
+		}
+	}
 	if err := unix.Stat(filepath.Join(dir, "dir"), &st); err != nil || st.Uid != 0 || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		t.Errorf("%+v, %v", st, err)
 	}
@@ -160,7 +171,9 @@ func TestDevice(t *testing.T) {
 	if err := os.WriteFile(image, append([]byte("raw content\n"), make([]byte, 1<<20)...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a := app("a", `head -n 1 /data; ls -l /data | head -c 1; echo; echo changed | dd of=/data conv=notrunc 2>/dev/null; cat /dev/vda; ls /dev; mknod /x b 254 0; cat /x`)
+	a := app("a", `head -n 1 /data; ls -l /data | head -c 1; echo; echo changed | dd of=/data conv=notrunc 2>/dev/null; ls /dev
+set -- $(tr : ' ' < /sys/block/vda/dev); mknod /x b $1 $2 && echo made disk; head -c 4 /x && echo OPENED
+for p in /sys/class/virtio-ports/*; do set -- $(tr : ' ' < $p/dev); mknod /y c $1 $2 && echo made port; echo > /y && echo OPENED; done; echo end`)
 	a.Mounts = []poddir.Mount{{Volume: "data", Target: "/data"}}
 	spec := podSpec(a)
 	spec.Upper = nil
@@ -169,7 +182,8 @@ func TestDevice(t *testing.T) {
 	v := boot(t, findKernel(t), nil, slices.Concat(disk("layer0", layer(t), true), disk("data", image, false))...)
 	v.start(spec)
 	v.exits(1)
-	if out := v.output("a"); !strings.HasPrefix(out, "raw content\nb\n") || strings.Contains(out, "vda") {
+	if out := v.output("a"); !strings.HasPrefix(out, "raw content\nb\n") || strings.Contains(out, "vda") || strings.Contains(out, "OPENED") ||
+		!strings.Contains(out, "made disk\n") || !strings.Contains(out, "made port\n") || !strings.HasSuffix(out, "end\n") {
 		t.Errorf("app wrote %q; stderr %q", out, v.outputs["a/stderr"])
 	}
 	v.down()

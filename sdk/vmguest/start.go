@@ -152,19 +152,23 @@ func (g *guest) podDir(ctx context.Context, spec *agent.PodSpec, streams map[str
 	if err := poddir.WriteFile(".", poddir.PidFile, []byte(strconv.Itoa(os.Getpid())+"\n")); err != nil {
 		return err
 	}
-	if err := hold(podDir); err != nil {
-		return err
+	lock, err := hold(podDir)
+	if err != nil {
+		return fmt.Errorf("lock pod directory: %w", err)
 	}
+	g.mu.Lock()
+	g.lock = lock
+	g.mu.Unlock()
 	return linuxpod.Prepare(ctx, linuxpod.Options{PodDir: podDir, Pod: &spec.Pod, Runtime: rt, Streams: streams, Debug: spec.Debug})
 }
 
-// hold takes the pod directory's lock, which says that the pod runs. It is given back by the machine's end.
-func hold(dir string) error {
+// hold takes the pod directory's lock, which says that the pod runs.
+func hold(dir string) (int, error) {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return -1, err
 	}
-	return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+	return fd, unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 }
 
 // birth starts PID 1 of the pod. The goroutine that does stays with it.
@@ -227,7 +231,10 @@ func (o *observer) Exited(app string, e supervise.Exit) {
 	})
 }
 
-func (o *observer) Up() { o.report.Report(agent.Event{Kind: agent.EventUp}) }
+func (o *observer) Up() {
+	o.report.Report(agent.Event{Kind: agent.EventUp})
+	supervise.TrimLater()
+}
 
 // status is for enter, which finds the app's process by it.
 func (o *observer) status(app string, s *poddir.AppStatus) {

@@ -152,7 +152,8 @@ func mountShare(share *agent.Share, dir string, flags uintptr) error {
 	fstype, options := string(share.Kind), share.Options
 	if share.Kind == agent.NineP {
 		// cache=mmap keeps shared writable mappings working and nothing else that the host could not see.
-		options = join("trans=virtio,version=9p2000.L,msize=512000,cache=mmap,access=any", options)
+		// access=user has the server know who makes a file, and so own it.
+		options = join("trans=virtio,version=9p2000.L,msize=512000,cache=mmap,access=user", options)
 	}
 	err := await(func() (bool, error) {
 		err := unix.Mount(share.Tag, dir, fstype, flags, options)

@@ -300,7 +300,7 @@ func layer(t *testing.T) (image string) {
 			t.Fatal(err)
 		}
 	}
-	for _, a := range strings.Fields("sh cat ls id env sleep grep echo stty tty ip hostname head dd mount mkdir touch kill true date wc tee") {
+	for _, a := range strings.Fields("sh cat ls id env sleep grep echo stty tty ip hostname head dd mount mkdir touch kill true date wc tee mknod tr") {
 		if err := os.Symlink("busybox", filepath.Join(dir, "bin", a)); err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,8 @@ type Config struct {
 	Kernel     string `json:"kernel,omitempty"`
 	Modules    string `json:"modules,omitempty"`
 	KernelArgs string `json:"kernelArgs,omitempty"` // added to the command line
-	// Program is the VMM, instead of the one in PATH. Machine is QEMU's machine type: "q35", "microvm" or "auto".
+	// Program is the VMM, instead of the one in PATH. Machine is QEMU's machine type: "q35" (also "auto"), or "microvm",
+	// which wants a kernel with virtio_mmio built in.
 	Program   string `json:"program,omitempty"`
 	Machine   string `json:"machine,omitempty"`
 	Virtiofsd string `json:"virtiofsd,omitempty"` // instead of the distribution's

@@ -118,7 +118,7 @@ func TestTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := app("a", layer, `trap 'echo INTR' INT; echo tty=$(tty) term=$TERM size=$(stty size); [ -t 1 ] && [ -c /dev/console ] && echo isatty; read x; echo "read $x"; read y; echo "size=$(stty size)"; read z; exit 6`)
+	a := app("a", layer, `trap 'echo INTR' INT; echo tty=$(tty) term=$TERM size=$(stty size); [ -t 1 ] && [ -c /dev/console ] && echo isatty; read x; echo "read $x"; read y; until [ "$(stty size)" = '20 40' ]; do sleep 0.02; done; echo "size=$(stty size)"; read z; exit 6`)
 	a.Stdin = poddir.StdinTTY
 	p := newPod(t, a)
 	p.stdin, p.env = tty, []string{"TERM=vt220"}

@@ -18,6 +18,7 @@ const maxEvents = 4096
 // Client is the host's end. Its methods may be called from any goroutine.
 type Client struct {
 	session *yamux.Session
+	guard   *guard
 	control *yamux.Stream
 	hello   Hello
 	events  *queue
@@ -53,19 +54,19 @@ func dial(ctx context.Context, channel io.ReadWriteCloser) (*Client, error) {
 	if err := awaitGreeting(channel); err != nil {
 		return nil, err
 	}
-	session, err := yamux.Client(&joined{ReadWriteCloser: channel}, config(true))
+	g := &guard{ReadWriteCloser: channel}
+	session, err := yamux.Client(&joined{ReadWriteCloser: g}, config(true))
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{
-		session: session, events: newQueue(), done: make(chan struct{}), write: make(chan struct{}, 1),
+		session: session, guard: g, events: newQueue(), done: make(chan struct{}), write: make(chan struct{}, 1),
 		pending: map[uint64]chan line{}, exits: map[uint64]chan Event{},
 	}
 	if c.control, err = c.open(Header{Kind: StreamControl}); err != nil {
 		session.Close()
 		return nil, err
 	}
-	go c.refuseStreams()
 	go c.listen()
 	err = c.call(ctx, OpHello, Hello{Protocol: Protocol}, &c.hello)
 	if err == nil && c.hello.Protocol != Protocol {

@@ -26,16 +26,17 @@
 // there.
 //
 // Byte streams go one way: stdin to the guest, stdout and stderr to the host. Closing the other way means
-// "I read no more": a program that goes on writing gets EPIPE, as it would on the host. An app with a terminal
-// has the streams stdin and stdout. A stream may be opened before Start and before the app is started; it may be
-// opened again after it was closed (attach). Output that nobody reads stays in the guest and blocks the program
-// that writes it. Flow control is yamux's, for each stream by itself.
+// "I read no more": a program that goes on writing to a pipe gets EPIPE, as it would on the host; what it writes
+// to a terminal is thrown away. An app with a terminal has the streams stdin and stdout; the end of stdin is typed
+// as Ctrl-D. A stream is opened once, before Start or whenever the host likes: output that nobody reads stays in
+// the guest, and blocks the program that writes more. Streams that are to carry everything from a program that may
+// end at once are opened before it starts. Flow control is yamux's, for each stream by itself.
 //
 // Owned here: framing, bounds, versions, who opens what. Not owned: how the channel comes to be (sdk/vmhost,
 // sdk/vmguest), and what the operations do.
 //
-// Invariants: the guest is hostile to the host. The host never accepts a stream, reads lines of at most
-// MaxGuestLine bytes, keeps at most maxEvents events, believes no name (Client checks app names against the
-// spec that it started) and no count. A guest that breaks a rule loses its session; Err says which rule. The
-// loss of the channel is the end of the pod for both: the guest powers off, the host kills the VMM.
+// Invariants: the guest is hostile to the host. The host takes no stream and no ping of it, reads lines of at most
+// MaxGuestLine bytes, keeps at most maxEvents events, believes no name (Client checks app names against the spec
+// that it started) and no count. A guest that breaks a rule loses its session; Err says which rule. The loss of
+// the channel is the end of the pod for both: the guest powers off, the host kills the VMM.
 package agent

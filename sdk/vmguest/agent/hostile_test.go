@@ -67,6 +67,7 @@ func TestHostileGuest(t *testing.T) {
 			io.WriteString(c, `{"event":"exited","app":"a","code":-7}`+"\n")
 		}, "exit code -7"},
 		"a stream of its own": {func(s *yamux.Session, _ *yamux.Stream) { st, err := s.OpenStream(); _, _ = st, err }, "opened a stream"},
+		"a ping":              {func(s *yamux.Session, _ *yamux.Stream) { s.Ping() }, "sent a ping"},
 		"a flood of events": {func(_ *yamux.Session, c *yamux.Stream) {
 			for {
 				if _, err := io.WriteString(c, `{"event":"warning","text":"boo"}`+"\n"); err != nil {
@@ -200,6 +201,25 @@ func FuzzGuestLine(f *testing.F) {
 					t.Errorf("%+v came through", e)
 				}
 			}
+		}
+	})
+}
+
+// However the bytes are cut, the same frames are seen.
+func FuzzGuard(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 'a', 'b', 0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}, uint8(5))
+	f.Add([]byte{0, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0}, uint8(1))
+	f.Fuzz(func(t *testing.T, b []byte, cut uint8) {
+		whole, parts := new(guard), new(guard)
+		want := whole.look(b)
+		var got error
+		for rest := b; len(rest) > 0 && got == nil; {
+			n := min(len(rest), int(cut)+1)
+			got = parts.look(rest[:n])
+			rest = rest[n:]
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%v in parts, %v at once", got, want)
 		}
 	})
 }

@@ -7,16 +7,6 @@ import (
 	"io"
 )
 
-// refuseStreams ends the session of a guest that opens a stream.
-func (c *Client) refuseStreams() {
-	s, err := c.session.AcceptStream()
-	if err != nil {
-		return
-	}
-	s.Close()
-	c.fail(errors.New("guest opened a stream"))
-}
-
 // listen reads the guest's lines until the channel ends.
 func (c *Client) listen() {
 	r := buffered(c.control)
@@ -98,7 +88,7 @@ func (c *Client) fail(err error) {
 		c.mu.Unlock()
 		return
 	}
-	c.err = err
+	c.err = c.guard.reason(err)
 	for id, ch := range c.exits {
 		delete(c.exits, id)
 		close(ch)

@@ -17,7 +17,7 @@ const (
 )
 
 // patience is how long the host waits for a guest that neither reads nor accepts, before it gives it up.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // config is both ends'. Nothing in it makes an idle guest wake: a lost channel ends in an end of file.
 func config(host bool) *yamux.Config {
@@ -29,7 +29,7 @@ func config(host bool) *yamux.Config {
 	if host {
 		c.ConnectionWriteTimeout = patience
 	} else {
-		c.ConnectionWriteTimeout = time.Hour // a host that is stopped for a while
+		c.ConnectionWriteTimeout = 10 * 365 * 24 * time.Hour // a host that is stopped (Ctrl-Z) comes back
 	}
 	return c
 }

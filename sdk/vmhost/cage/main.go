@@ -24,7 +24,9 @@ const maxSpec = 1 << 20
 // went wrong.
 func Main() error {
 	runtime.LockOSThread() // what is set from here on is this thread's, and the program's
-	life, err := lifeline()
+	// The supervisor has another for the moment in which it binds a socket, and may have forked in that one.
+	unix.Umask(0o022)
+	life, err := lifeline(os.Args)
 	if err != nil {
 		return err
 	}
@@ -64,23 +66,20 @@ func Main() error {
 	return fmt.Errorf("run %s: %w", s.Args[0], syscall.Exec(s.Args[0], s.Args, s.Env))
 }
 
-// lifeline finds the pipe: the highest of the descriptors that are ours. All others stay for the program.
-func lifeline() (*os.File, error) {
-	last := -1
-	for fd := 3; fd < 1024; fd++ {
-		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
-			last = fd // the runtime's own are close-on-exec
-		}
-	}
-	if last < 0 {
+// lifeline opens the pipe, the highest of the descriptors that are ours. All below it stay for the program.
+func lifeline(args []string) (*os.File, error) {
+	if len(args) != 3 {
 		return nil, errors.New("a caged program is started by a supervisor, not by hand")
 	}
-	unix.CloseOnExec(last)
+	fd, err := strconv.Atoi(args[2])
+	if err != nil || fd < 3 {
+		return nil, fmt.Errorf("descriptor %q is no lifeline", args[2])
+	}
 	// Whatever else should be open by accident does not pass.
-	if err := unix.CloseRange(uint(last)+1, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+	if err := unix.CloseRange(uint(fd), math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("close descriptors: %w", err)
 	}
-	return os.NewFile(uintptr(last), "lifeline"), nil
+	return os.NewFile(uintptr(fd), "lifeline"), nil
 }
 
 // enter builds the root file system and makes it the process's.
@@ -112,7 +111,7 @@ func (s *Spec) enter() error {
 			return fmt.Errorf("mount /proc of %s: %w", s.Args[0], err)
 		}
 	}
-	if err := os.Mkdir(filepath.Join(root, "tmp"), 0o1777); err != nil {
+	if err := os.MkdirAll(filepath.Join(root, "tmp"), 0o1777); err != nil {
 		return err
 	}
 	if err := os.Chmod(filepath.Join(root, "tmp"), 0o1777); err != nil { // whatever the umask is

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"sync"
 	"syscall"
 
@@ -83,13 +84,13 @@ func Start(s *Spec, std [3]*os.File, files []*os.File) (*Process, error) {
 	for _, f := range files {
 		fds = append(fds, f.Fd())
 	}
-	fds = append(fds, theirs.Fd()) // the last one
+	fds = append(fds, theirs.Fd()) // the last one, and it is told which
 	flags := uintptr(unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS)
 	if s.OwnNetwork {
 		flags |= unix.CLONE_NEWNET
 	}
 	p := &Process{life: ours}
-	p.Pid, err = syscall.ForkExec("/proc/self/exe", []string{"rkt-cage", Arg}, &syscall.ProcAttr{
+	p.Pid, err = syscall.ForkExec("/proc/self/exe", []string{"rkt-cage", Arg, strconv.Itoa(len(fds) - 1)}, &syscall.ProcAttr{
 		Env: []string{"GOMAXPROCS=1", "GOTRACEBACK=single"}, Files: fds,
 		Sys: &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL, PidFD: &p.pidfd, Setsid: true},
 	})

@@ -86,6 +86,10 @@ func (c *Cache) make(ctx context.Context, path string, fill func(ctx context.Con
 	if err := fill(ctx, partial); err != nil {
 		return errors.Join(err, unlink(partial))
 	}
+	// A VMM that opens disks by itself does so as nobody; the directory lets none but root pass.
+	if err := f.Chmod(0o644); err != nil {
+		return err
+	}
 	// A power loss must not leave a complete name on an empty file.
 	if err := f.Sync(); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -93,6 +94,7 @@ func (f *Flavor) enter(c *net.UnixConn) error {
 	if p.Stderr != nil {
 		carry(files[2], p.Stderr)
 	}
+	var ended atomic.Bool
 	go func() { // what the client has to say while it waits; its end is the command's
 		lines := bufio.NewScanner(c)
 		for lines.Scan() {
@@ -106,12 +108,16 @@ func (f *Flavor) enter(c *net.UnixConn) error {
 				_ = p.Resize(ctx, e.Size)
 			}
 		}
+		if ended.Load() {
+			return
+		}
 		bye, cancelBye := context.WithTimeout(context.Background(), requestTime)
 		defer cancelBye()
 		_ = p.Signal(bye, int(unix.SIGKILL))
 		cancel()
 	}()
 	e, err := p.Wait(ctx)
+	ended.Store(true)
 	if err != nil {
 		return errors.New("the pod has ended")
 	}

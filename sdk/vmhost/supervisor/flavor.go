@@ -106,7 +106,7 @@ func (f *Flavor) greet(channel func(context.Context) (*agent.Client, error)) err
 	f.mu.Lock()
 	f.client = c
 	f.mu.Unlock()
-	if err := c.SetTime(ctx, time.Now()); err != nil {
+	if err := c.SetTime(ctx, time.Now()); err != nil && !errors.Is(err, &agent.Error{Code: agent.CodeUnknown}) {
 		return f.bootError(err, died)
 	}
 	f.io = newStreams(f.pod, c)
@@ -277,7 +277,7 @@ func (f *Flavor) Kill() error {
 		cancel()
 	}
 	if f.io != nil {
-		f.io.drain(c)
+		f.io.drain()
 	}
 	if c != nil {
 		c.Close()

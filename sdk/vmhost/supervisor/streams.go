@@ -28,6 +28,7 @@ type streams struct {
 
 	copying sync.WaitGroup
 	moved   atomic.Int64 // bytes, to see whether somebody still takes them
+	writing atomic.Int32 // copies that wait for who takes them
 	restore func()       // the user's terminal
 }
 
@@ -39,8 +40,12 @@ type appStreams struct {
 	out, err       *os.File
 }
 
-// stallTime is how long output may wait for a reader that takes nothing before the pod's end goes on without it.
-const stallTime = 10 * time.Second
+// How long the pod's end waits without a byte being moved: for a reader of the output that takes none, and for a
+// guest that sends none and does not end its streams either.
+const (
+	readerTime = 10 * time.Second
+	guestTime  = 2 * time.Second
+)
 
 func newStreams(p *supervise.Pod, c *agent.Client) *streams {
 	s := &streams{pod: p, client: c, merge: p.Runtime.Detached || sameFile(os.Stdout, os.Stderr), restore: func() {}}
@@ -142,7 +147,10 @@ func (s *streams) copyOut(to *os.File, from *agent.Stream) {
 		for {
 			n, err := from.Read(buf)
 			if n > 0 {
-				if _, werr := to.Write(buf[:n]); werr != nil {
+				s.writing.Add(1)
+				_, werr := to.Write(buf[:n])
+				s.writing.Add(-1)
+				if werr != nil {
 					return // nobody reads any more, and the app is told
 				}
 				s.moved.Add(int64(n))
@@ -191,28 +199,25 @@ func (s *streams) terminal(ctx context.Context, a *appStreams) bool {
 
 // drain waits until the apps' output has been passed on, and gives the user's terminal back. Whoever reads slowly
 // is waited for; who does not read at all, or a guest that never ends its streams, is not waited for for ever.
-func (s *streams) drain(c *agent.Client) {
+func (s *streams) drain() {
+	defer s.restore()
 	done := make(chan struct{})
 	go func() {
 		s.copying.Wait()
 		close(done)
 	}()
-	for last := int64(-1); ; {
-		stall := stallTime
-		if c.Err() != nil {
-			stall = time.Second // nothing more can come
+	for {
+		last, stall := s.moved.Load(), guestTime
+		if s.writing.Load() > 0 {
+			stall = readerTime
 		}
 		select {
 		case <-done:
-			s.restore()
 			return
 		case <-time.After(stall):
 		}
-		now := s.moved.Load()
-		if now == last {
-			s.restore()
+		if s.moved.Load() == last && (s.writing.Load() == 0 || stall == readerTime) {
 			return
 		}
-		last = now
 	}
 }

@@ -45,7 +45,8 @@ func (VMM) Command(m *vmhost.Launch) vmhost.Command {
 		args = append(args, "--network", "mode=none")
 	}
 	for _, t := range m.Taps {
-		args = append(args, "--network", fmt.Sprintf("mode=tap,fd=%d,guest_mac=%s", t.FD, t.MAC))
+		// A path for tapif is how it is told to take the descriptor as it is; the path itself is not opened then.
+		args = append(args, "--network", fmt.Sprintf("mode=tap,tapif=/dev/net/tun,fd=%d,guest_mac=%s", t.FD, t.MAC))
 	}
 	c.Args = args
 	return c

@@ -10,8 +10,8 @@ import (
 	"github.com/rkt/rkt/v2/sdk/vmhost/cage"
 )
 
-// Slots of the buses. On q35 a slot has eight functions; slots 0 to 1 and 31 are the chipset's. microvm has 24
-// virtio-mmio transports with the second interrupt controller, which QEMU adds by itself under KVM.
+// Slots of the buses. On q35 a slot has eight functions; slots 0 to 1 and 31 are the chipset's. microvm has 8
+// virtio-mmio transports.
 const (
 	firstSlot      = 2
 	lastSlot       = 30
@@ -22,15 +22,10 @@ const (
 // devices counts what takes a place on the bus: the entropy source and the serial bus come on top.
 func devices(m *vmhost.Machine) int { return 2 + len(m.Disks) + len(m.Shares) + len(m.Interfaces) }
 
-// microvm says which machine type it is.
+// microvm says which machine type it is: only where the admin says so, since distributions' kernels have the driver
+// of its bus as a module, which is not told where the devices are.
 func microvm(m *vmhost.Machine) bool {
-	switch m.Config.Machine {
-	case "microvm":
-		return runtime.GOARCH == "amd64"
-	case "", vmhost.Auto:
-		return runtime.GOARCH == "amd64" && m.Accel == vmhost.KVM && devices(m) <= microvmDevices
-	}
-	return false
+	return m.Config.Machine == "microvm" && runtime.GOARCH == "amd64"
 }
 
 // line collects arguments and places on the bus.
@@ -109,10 +104,8 @@ func machine(l *line, m *vmhost.Launch) {
 	case runtime.GOARCH == "arm64":
 		kind = "virt,accel=" + m.Accel + ",gic-version=max"
 	case l.mmio:
-		kind = "microvm,accel=" + m.Accel + ",isa-serial=on,pit=off,pic=off,rtc=on,auto-kernel-cmdline=on"
-		if m.Accel == vmhost.TCG {
-			kind = "microvm,accel=tcg,isa-serial=on,rtc=on,auto-kernel-cmdline=on"
-		}
+		l.add("-global", "virtio-mmio.force-legacy=false")
+		kind = "microvm,accel=" + m.Accel + ",isa-serial=on,rtc=on,acpi=off,auto-kernel-cmdline=on"
 	}
 	memory := strconv.Itoa(m.MemoryMiB) + "M"
 	if len(m.Shares) > 0 {
