@@ -108,7 +108,7 @@ fuzz:
 
 bench: build
 	tests/prerequisites bench
-	go run -buildvcs=false ./tests/bench -rkt $(DIST)/bin/rkt
+	tests/vmkernel go run -buildvcs=false ./tests/bench -rkt $(DIST)/bin/rkt
 
 cross:
 	$(MAKE) build GOARCH=amd64 DIST=$(DIST)/amd64

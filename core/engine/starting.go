@@ -137,21 +137,27 @@ func (s *starting) validate(ctx context.Context) error {
 	return err
 }
 
-// connect is the network step, with the stage1's look at the pod beside it: a refusal undoes what the other has
-// done, as any later failure would. It ends with runtime.json, which is what both have come to.
+// connect is the stage1's look at the pod and the network step. Nothing of the host's is changed for a pod that the
+// stage1 refuses; what only the pod's directory is told goes on beside its look. It ends with runtime.json, which
+// is what both have come to.
 func (s *starting) connect(ctx context.Context) error {
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.validate(gctx) })
-	g.Go(func() error {
-		if err := s.setup(gctx); err != nil {
+	answer := make(chan error, 1)
+	go func() { answer <- s.validate(ctx) }()
+	refused := sync.OnceValue(func() error { return <-answer })
+	if s.opts.Network == poddir.NetworkPlugin {
+		if err := refused(); err != nil {
 			return err
 		}
-		if <-s.inCgroup; s.cgroupErr != nil {
-			return s.cgroupErr
-		}
-		return s.record()
-	})
-	return g.Wait()
+	}
+	err := s.setup(ctx)
+	if err == nil {
+		<-s.inCgroup
+		err = s.cgroupErr
+	}
+	if err == nil {
+		err = s.record()
+	}
+	return errors.Join(refused(), err)
 }
 
 func (s *starting) setup(ctx context.Context) error {

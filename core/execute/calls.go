@@ -14,7 +14,7 @@ import (
 // Deadlines, as stage1.proto promises.
 const (
 	validateDeadline = 5 * time.Second
-	runDeadline      = 60 * time.Second
+	runDeadline      = 10 * time.Minute
 	shortDeadline    = 10 * time.Second
 	cleanupDeadline  = 30 * time.Second
 )

@@ -21,7 +21,7 @@ func main() {
 	rkt := flag.String("rkt", "dist/bin/rkt", "the built rkt")
 	n := flag.Int("n", 20, "runs of each start")
 	pulls := flag.Int("pulls", 3, "runs of each pull")
-	only := flag.String("only", "start,memory,pull,list", "sections")
+	only := flag.String("only", "start,memory,pull,list,vm", "sections")
 	layout := flag.String("layout", "", "only write the image of the pull section to this directory")
 	flag.Parse()
 	if *layout != "" {
@@ -68,6 +68,7 @@ func bench(rkt string, n, pulls int, only []string) error {
 		{"memory", b.memory},
 		{"list", func() error { return b.list(n) }},
 		{"pull", func() error { return b.pull(pulls) }},
+		{"vm", func() error { return b.vm(min(n, 7)) }},
 	}
 	for _, s := range sections {
 		for _, o := range only {

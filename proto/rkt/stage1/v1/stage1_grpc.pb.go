@@ -55,7 +55,7 @@ type Stage1ServiceClient interface {
 	//
 	// Caller: core, with the pod's lock held and descriptor "netns" donated (absent for host networking).
 	// Idempotent: yes, also after a kill.
-	// Deadline: 60 s.
+	// Deadline: 10 min; the first pod of a large image may need disks to be made of its layers.
 	// Errors: POD_UNSUPPORTED, HOST_UNFIT.
 	Run(ctx context.Context, in *RunRequest, opts ...grpc.CallOption) (*ExecPlan, error)
 	// Enter returns the program that joins an app of a running pod under the app's own confinement.
@@ -261,7 +261,7 @@ type Stage1ServiceServer interface {
 	//
 	// Caller: core, with the pod's lock held and descriptor "netns" donated (absent for host networking).
 	// Idempotent: yes, also after a kill.
-	// Deadline: 60 s.
+	// Deadline: 10 min; the first pod of a large image may need disks to be made of its layers.
 	// Errors: POD_UNSUPPORTED, HOST_UNFIT.
 	Run(context.Context, *RunRequest) (*ExecPlan, error)
 	// Enter returns the program that joins an app of a running pod under the app's own confinement.

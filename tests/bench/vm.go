@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// vm compares the start of a pod in a machine, up to the first byte that its app writes, with bare QEMU booting the same
+// kernel and the same initramfs up to the first byte that the agent in it writes. The bare machine has no disk and
+// no pod: what is above 1 is all of rkt's doing. Seconds mean nothing where the machine is emulated.
+func (b *peers) vm(n int) error {
+	kernel, modules := os.Getenv("RKT_TEST_VM_KERNEL"), os.Getenv("RKT_TEST_VM_MODULES")
+	if kernel == "" {
+		fmt.Println("\nstart in a machine: skipped, RKT_TEST_VM_KERNEL names no kernel (make bench does)")
+		return nil
+	}
+	accel := os.Getenv("RKT_TEST_VM_ACCEL")
+	if accel == "" {
+		accel = "tcg"
+	}
+	conf, err := json.Marshal(map[string]string{"accel": accel, "kernel": kernel, "modules": modules})
+	if err != nil {
+		return err
+	}
+	etc := filepath.Join(b.dir, "etc")
+	if err := os.MkdirAll(filepath.Join(etc, "plugins"), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(etc, "plugins/stage1-qemu.json"), conf, 0o644); err != nil {
+		return err
+	}
+	pod := func() (time.Duration, *os.ProcessState, error) {
+		cmd := exec.Command(b.rkt, "run", "--rm", "--stage1=qemu", "--net=none", b.image, "--exec=/bin/sh", "--", "-c", "echo x")
+		cmd.Env = append(slices.Clone(b.env), "RKT_LOCAL_CONFIG="+etc)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			return 0, nil, err
+		}
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		begin := time.Now()
+		if err := cmd.Start(); err != nil {
+			return 0, nil, err
+		}
+		_, rerr := io.ReadFull(out, make([]byte, 1))
+		took := time.Since(begin)
+		if err := errors.Join(rerr, cmd.Wait()); err != nil {
+			return 0, nil, fmt.Errorf("rkt run --stage1=qemu: %w\n%s", err, stderr.Bytes())
+		}
+		return took, cmd.ProcessState, nil
+	}
+	if _, _, err := pod(); err != nil { // fills the caches
+		return err
+	}
+	initramfs, err := filepath.Glob(filepath.Join(b.dir, "data/cache/stage1-qemu/initramfs/*.*"))
+	if err != nil || len(initramfs) != 1 {
+		return fmt.Errorf("find the initramfs of stage1-qemu: %v, %w", initramfs, err)
+	}
+	rows := []*row{{name: "qemu, bare, to the agent's first byte"}, {name: "rkt run --stage1=qemu, to the app's first byte"}}
+	for range n {
+		for i, run := range []func() (time.Duration, *os.ProcessState, error){func() (time.Duration, *os.ProcessState, error) { return bare(accel, kernel, initramfs[0]) }, pod} {
+			took, state, err := run()
+			if err != nil {
+				return err
+			}
+			rows[i].wall, rows[i].cpu = append(rows[i].wall, took), append(rows[i].cpu, state.UserTime()+state.SystemTime())
+		}
+	}
+	show("start in a machine, accel "+accel, rows)
+	fmt.Printf("%-44s %9.2f\n", "ratio of the minima", float64(slices.Min(rows[1].wall))/float64(slices.Min(rows[0].wall)))
+	return nil
+}
+
+// bare boots a machine of the size that a pod of one app without a limit gets, and ends it at the agent's greeting.
+func bare(accel, kernel, initramfs string) (time.Duration, *os.ProcessState, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, nil, err
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "agent"), os.NewFile(uintptr(fds[1]), "guest")
+	defer ours.Close()
+	defer theirs.Close()
+	cpu := "max"
+	if accel == "kvm" {
+		cpu = "host"
+	}
+	cmd := exec.Command("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+		"-machine", "q35,accel="+accel+",usb=off,graphics=off,vmport=off,smbus=off,sata=off", "-cpu", cpu, "-smp", "1", "-m", "256M",
+		"-kernel", kernel, "-initrd", initramfs,
+		"-append", "console=ttyS0 reboot=t rkt.ctl=port:rkt.ctl panic=-1 quiet loglevel=3 cryptomgr.notests random.trust_cpu=on",
+		"-serial", "null", "-object", "rng-builtin,id=e", "-device", "virtio-rng-pci,rng=e", "-device", "virtio-serial-pci",
+		"-chardev", "socket,id=c,fd=3", "-device", "virtserialport,chardev=c,name=rkt.ctl")
+	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	begin := time.Now()
+	if err := cmd.Start(); err != nil {
+		return 0, nil, err
+	}
+	theirs.Close()
+	_, rerr := io.ReadFull(ours, make([]byte, 1))
+	took := time.Since(begin)
+	cmd.Process.Kill()
+	cmd.Wait()
+	if rerr != nil {
+		return 0, nil, fmt.Errorf("boot bare machine: %w\n%s", rerr, stderr.String())
+	}
+	return took, cmd.ProcessState, nil
+}
