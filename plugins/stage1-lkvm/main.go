@@ -8,7 +8,7 @@ import (
 )
 
 // version is the plugin's own; plugin.json shows it.
-const version = "2.0.0"
+var version = "2.0.0-dev"
 
 const supervisor = "rkt-stage1-lkvm-supervisor"
 
