@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/rkt/rkt/v2/proto/launch"
 	"github.com/rkt/rkt/v2/proto/poddir"
 	"github.com/rkt/rkt/v2/sdk/plugin"
@@ -103,8 +101,8 @@ func (s *Stage1) Enter(_ context.Context, req stage1.EnterRequest) (stage1.ExecP
 	if !known {
 		return stage1.ExecPlan{}, stage1.AppNotFound("pod has no app %q", req.App)
 	}
-	if held, err := lockHeld(req.PodDir); err != nil || !held {
-		return stage1.ExecPlan{}, errors.Join(stage1.PodNotRunning("pod is not running"), err)
+	if err := stage1.Running(req.PodDir); err != nil {
+		return stage1.ExecPlan{}, err
 	}
 	tty := "-"
 	if req.TTY {
@@ -112,20 +110,6 @@ func (s *Stage1) Enter(_ context.Context, req stage1.EnterRequest) (stage1.ExecP
 	}
 	args := append([]string{"enter", req.PodDir, req.App, tty, "--"}, req.Command...)
 	return stage1.ExecPlan{Program: s.Supervisor, Args: args}, nil
-}
-
-// lockHeld says whether a supervisor has the pod.
-func lockHeld(podDir string) (bool, error) {
-	fd, err := unix.Open(podDir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false, err
-	}
-	defer unix.Close(fd)
-	err = unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return true, nil
-	}
-	return false, err
 }
 
 // guestProgram is beside the plugin's binary, and pinned with it.

@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rkt/rkt/v2/proto/poddir"
 	"github.com/rkt/rkt/v2/proto/reason"
@@ -66,14 +65,6 @@ func TestNotRunning(t *testing.T) {
 	_, err := s.Enter(t.Context(), stage1.EnterRequest{PodDir: dir, App: "a"})
 	if pe := (*plugin.Error)(nil); !errors.As(err, &pe) || pe.Reason != reason.PodNotRunning {
 		t.Errorf("enter of a pod that never started: %v", err)
-	}
-}
-
-func TestGraceIsNeverRoundedToNone(t *testing.T) {
-	for d, want := range map[time.Duration]int{0: 0, time.Millisecond: 1, time.Second: 1, 1500 * time.Millisecond: 2} {
-		if got := wholeSeconds(d); got != want {
-			t.Errorf("wholeSeconds(%v) = %d, want %d", d, got, want)
-		}
 	}
 }
 

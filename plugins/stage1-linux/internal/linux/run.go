@@ -3,11 +3,11 @@ package linux
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
-
-	"golang.org/x/sys/unix"
+	"time"
 
 	"github.com/rkt/rkt/v2/proto/launch"
 	"github.com/rkt/rkt/v2/proto/poddir"
@@ -21,6 +21,8 @@ const Supervisor = "rkt-stage1-linux-supervisor"
 
 // Stage1 runs pods in Linux namespaces.
 type Stage1 struct {
+	stage1.Base // Stop: the supervisor's control socket
+
 	cacheDir string // of compiled filters; empty: the host's
 }
 
@@ -82,8 +84,8 @@ func (s *Stage1) Enter(_ context.Context, req stage1.EnterRequest) (stage1.ExecP
 	if !slices.Contains(apps, req.App) {
 		return stage1.ExecPlan{}, stage1.AppNotFound("pod has no app %q", req.App)
 	}
-	if held, err := lockHeld(req.PodDir); err != nil || !held {
-		return stage1.ExecPlan{}, errors.Join(stage1.PodNotRunning("pod is not running"), err)
+	if err := stage1.Running(req.PodDir); err != nil {
+		return stage1.ExecPlan{}, err
 	}
 	tty := "-"
 	if req.TTY {
@@ -91,21 +93,6 @@ func (s *Stage1) Enter(_ context.Context, req stage1.EnterRequest) (stage1.ExecP
 	}
 	args := append([]string{"enter", req.PodDir, req.App, tty, "--"}, req.Command...)
 	return stage1.ExecPlan{Program: Supervisor, Args: args}, nil
-}
-
-// lockHeld says whether a supervisor has the pod. A shared lock on a description of our own asks without
-// taking it from anybody for longer than the question.
-func lockHeld(podDir string) (bool, error) {
-	fd, err := unix.Open(podDir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false, err
-	}
-	defer unix.Close(fd)
-	err = unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return true, nil
-	}
-	return false, err
 }
 
 // Stats reads the apps' cgroups.
@@ -126,3 +113,5 @@ func (s *Stage1) Stats(_ context.Context, podDir string) ([]stage1.AppStats, err
 
 // Cleanup removes the apps' cgroups; core removes the pod's.
 func (s *Stage1) Cleanup(_ context.Context, podDir string) error { return linuxpod.Remove(podDir) }
+
+func cpu(ns uint64) time.Duration { return time.Duration(min(ns, math.MaxInt64)) }

@@ -3,11 +3,8 @@ package lkvm
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/rkt/rkt/v2/sdk/vmhost"
@@ -28,22 +25,12 @@ const howToGet = "no Debian suite packages it: build it from git.kernel.org/pub/
 
 // Find finds lkvm.
 func (VMM) Find(ctx context.Context, c *vmhost.Config) (string, string, error) {
-	places := []string{"/usr/bin/lkvm", "/usr/local/bin/lkvm", "/usr/bin/kvmtool"}
-	if c.Program != "" {
-		places = []string{c.Program}
+	p, err := c.FindProgram("/usr/bin/lkvm", "/usr/local/bin/lkvm", "/usr/bin/kvmtool")
+	if err != nil {
+		return "", "", fmt.Errorf("find kvmtool: %w (%s)", err, howToGet)
 	}
-	for _, p := range places {
-		p, err := filepath.EvalSymlinks(p)
-		if err != nil {
-			continue
-		}
-		if st, err := os.Stat(p); err != nil || !st.Mode().IsRegular() || st.Mode()&0o111 == 0 {
-			continue
-		}
-		v, err := version(ctx, p)
-		return p, v, err
-	}
-	return "", "", fmt.Errorf("find kvmtool: no %s (%s)", strings.Join(places, ", "), howToGet)
+	v, err := version(ctx, p)
+	return p, v, err
 }
 
 // version reads "kvm tool 3.18.0". It is shown, never compared: it has been the same for ten years.

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rkt/rkt/v2/plugins/stage1-qemu/internal/qmp"
@@ -59,22 +56,12 @@ func Package() string {
 
 // Find finds QEMU and checks its version.
 func (VMM) Find(ctx context.Context, c *vmhost.Config) (string, string, error) {
-	places := []string{"/usr/bin/" + Program(), "/usr/local/bin/" + Program(), "/usr/libexec/qemu-kvm"}
-	if c.Program != "" {
-		places = []string{c.Program}
+	p, err := c.FindProgram("/usr/bin/"+Program(), "/usr/local/bin/"+Program(), "/usr/libexec/qemu-kvm")
+	if err != nil {
+		return "", "", fmt.Errorf("find QEMU: %w (apt-get install %s)", err, Package())
 	}
-	for _, p := range places {
-		p, err := filepath.EvalSymlinks(p)
-		if err != nil {
-			continue
-		}
-		if st, err := os.Stat(p); err != nil || !st.Mode().IsRegular() || st.Mode()&0o111 == 0 {
-			continue
-		}
-		v, err := version(ctx, p)
-		return p, v, err
-	}
-	return "", "", fmt.Errorf("find QEMU: no %s (apt-get install %s)", strings.Join(places, ", "), Package())
+	v, err := version(ctx, p)
+	return p, v, err
 }
 
 func version(ctx context.Context, program string) (string, error) {
