@@ -28,20 +28,49 @@ func TestKillAtRandom(t *testing.T) {
 		rounds = 10
 	}
 	t.Logf("seed %d, %d rounds of three commands", seed, rounds)
-	c := &crash{t: t, rnd: rand.New(rand.NewPCG(uint64(seed), 0)), data: filepath.Join(shared.work, "crash")}
+	c := newCrash(t, "crash", seed)
+	c.next, c.parallel, c.within = c.anything, 3, 300*time.Millisecond
+	c.run(rounds, 10)
+	before.compare(t)
+}
+
+// TestKillMachinesAtRandom does the same with pods in virtual machines, two at once: what is killed is rkt, the plugin,
+// the supervisor, QEMU or the process that cages it.
+func TestKillMachinesAtRandom(t *testing.T) {
+	if os.Getenv(envKernel) == "" || os.Getenv(envFlavors) == "linux" {
+		t.Skipf("%s names no kernel for the guest: run make e2e", envKernel)
+	}
+	before := snapshot(t)
+	rounds, seed := env("RKT_CRASH_VM_ROUNDS", 5), env("RKT_CRASH_SEED", int(time.Now().UnixNano()%1e9))
+	t.Logf("seed %d, %d rounds of two machines", seed, rounds)
+	c := newCrash(t, "crash-vm", seed)
+	if err := configureFlavor("qemu", c.data+"-etc"); err != nil {
+		t.Fatal(err)
+	}
+	c.next, c.parallel, c.within = c.machine, 2, 6*time.Second
+	c.run(rounds, 2)
+	before.compare(t)
+}
+
+func newCrash(t *testing.T, name string, seed int) *crash {
+	return &crash{t: t, rnd: rand.New(rand.NewPCG(uint64(seed), 0)), data: filepath.Join(shared.work, name)}
+}
+
+// run does the rounds, with gc after every so many, and ends.
+func (c *crash) run(rounds, gcEvery int) {
+	c.t.Helper()
 	c.rkt("--insecure-options=http", "fetch", c.image("latest"))
 	kills := 0
 	for i := range rounds {
 		kills += c.round()
 		c.check()
-		if i%10 == 9 {
+		if i%gcEvery == gcEvery-1 {
 			c.rkt("gc", "--grace-period=0s")
 			c.check()
 		}
 	}
-	t.Logf("%d processes killed", kills)
+	c.t.Logf("%d processes killed", kills)
 	c.end()
-	before.compare(t)
 }
 
 func env(name string, def int) int {
@@ -55,6 +84,10 @@ type crash struct {
 	t    *testing.T
 	rnd  *rand.Rand
 	data string
+
+	next     func() *exec.Cmd
+	parallel int
+	within   time.Duration // of the start, somebody is killed
 }
 
 func (c *crash) image(tag string) string {
@@ -77,35 +110,45 @@ func (c *crash) rkt(args ...string) string {
 	return string(out)
 }
 
-// round starts three commands, kills a process of each tree after a random time, and returns how many it killed.
+// round starts commands, kills a process of each tree after a random time, and returns how many it killed.
 func (c *crash) round() int {
-	tags := []string{"latest", "zstd", "plain", "entry", "multi"}
 	var wg sync.WaitGroup
-	kills := make([]int, 3)
+	kills := make([]int, c.parallel)
 	for i := range kills {
-		var cmd *exec.Cmd
-		switch tag := tags[c.rnd.IntN(len(tags))]; c.rnd.IntN(5) {
-		case 0:
-			cmd = c.command("--insecure-options=http", "fetch", "--pull-policy=update", c.image(tag))
-		case 1:
-			cmd = c.command("image", "rm", c.image(tags[1+c.rnd.IntN(4)]))
-		case 2:
-			cmd = c.command("run", "--net=none", c.image("latest"), "--exec=/bin/sleep", "--", "0.2")
-		case 3:
-			cmd = c.command("run", "--rm", c.image("latest"), "--exec=/bin/true")
-		default:
-			cmd = c.command("gc", "--grace-period=0s")
-		}
-		delay := time.Duration(c.rnd.IntN(300)) * time.Millisecond
-		pick := c.rnd.Float64()
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			kills[i] = killInside(cmd, delay, pick)
-		}()
+		cmd, pick := c.next(), c.rnd.Float64()
+		delay := time.Duration(c.rnd.Int64N(int64(c.within)))
+		wg.Go(func() { kills[i] = killInside(cmd, delay, pick) })
 	}
 	wg.Wait()
-	return kills[0] + kills[1] + kills[2]
+	sum := 0
+	for _, n := range kills {
+		sum += n
+	}
+	return sum
+}
+
+// anything is a command that changes something.
+func (c *crash) anything() *exec.Cmd {
+	tags := []string{"latest", "zstd", "plain", "entry", "multi"}
+	switch tag := tags[c.rnd.IntN(len(tags))]; c.rnd.IntN(5) {
+	case 0:
+		return c.command("--insecure-options=http", "fetch", "--pull-policy=update", c.image(tag))
+	case 1:
+		return c.command("image", "rm", c.image(tags[1+c.rnd.IntN(4)]))
+	case 2:
+		return c.command("run", "--net=none", c.image("latest"), "--exec=/bin/sleep", "--", "0.2")
+	case 3:
+		return c.command("run", "--rm", c.image("latest"), "--exec=/bin/true")
+	default:
+		return c.command("gc", "--grace-period=0s")
+	}
+}
+
+// machine is a pod in a virtual machine, with or without a network, that runs until it is killed.
+func (c *crash) machine() *exec.Cmd {
+	net := []string{"--net=none", "--net=default"}[c.rnd.IntN(2)]
+	volume := "--volume=v,kind=host,source=" + shared.layout
+	return c.command("run", "--stage1=qemu", net, volume, "--mount=volume=v,target=/mnt", c.image("latest"), "--exec=/bin/sleep", "--", "1000")
 }
 
 // killInside runs cmd and kills one process of its tree after delay; pick chooses which.

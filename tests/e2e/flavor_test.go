@@ -63,6 +63,11 @@ func setupFlavor(env *testscript.Env, flavor string) error {
 	env.Setenv("PORT", port)
 	env.Setenv("FLAVOR", flavor)
 	env.Setenv("STAGE1", "--stage1="+flavor)
+	return configureFlavor(flavor, filepath.Join(env.WorkDir, "etc"))
+}
+
+// configureFlavor writes the flavor's own configuration below a local configuration directory.
+func configureFlavor(flavor, etc string) error {
 	if flavor == "linux" {
 		return nil
 	}
@@ -80,11 +85,10 @@ func setupFlavor(env *testscript.Env, flavor string) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(env.WorkDir, "etc", "plugins")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(etc, "plugins"), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "stage1-"+flavor+".json"), b, 0o644)
+	return os.WriteFile(filepath.Join(etc, "plugins", "stage1-"+flavor+".json"), b, 0o644)
 }
 
 // freePort is one that nobody has just now.
