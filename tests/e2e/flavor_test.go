@@ -14,7 +14,7 @@ import (
 
 // What the flavor tests are told by their environment.
 const (
-	envFlavors = "RKT_TEST_FLAVORS"    // which; default "linux qemu", or "linux" without a kernel
+	envFlavors = "RKT_TEST_FLAVORS"    // which; default "linux qemu"; all but linux are skipped without a kernel
 	envKernel  = "RKT_TEST_VM_KERNEL"  // a Debian kernel for guests; `make e2e` downloads one (tests/vmkernel)
 	envModules = "RKT_TEST_VM_MODULES" // its module directory
 	envAccel   = "RKT_TEST_VM_ACCEL"   // "kvm" where it really works (tests/guest); default "tcg"
@@ -25,30 +25,35 @@ const (
 // is different on purpose stands below a condition [flavor:NAME] in the script, with the reason.
 func TestFlavors(t *testing.T) {
 	before := snapshot(t)
+	eachFlavor(t, func(t *testing.T, flavor string) {
+		testscript.Run(t, testscript.Params{
+			Dir:                 "testdata/flavor",
+			RequireExplicitExec: true,
+			WorkdirRoot:         shared.work,
+			Setup:               func(env *testscript.Env) error { return setupFlavor(env, flavor) },
+			Cmds:                commands(),
+			Condition: func(cond string) (bool, error) {
+				name, _ := strings.CutPrefix(cond, "flavor:")
+				return slices.Contains(strings.Split(name, ","), flavor), nil
+			},
+		})
+	})
+	before.compare(t)
+}
+
+func eachFlavor(t *testing.T, f func(t *testing.T, flavor string)) {
 	list := strings.Fields(os.Getenv(envFlavors))
 	if len(list) == 0 {
 		list = []string{"linux", "qemu"}
 	}
 	for _, flavor := range list {
-		if flavor != "linux" && os.Getenv(envKernel) == "" {
-			t.Run(flavor, func(t *testing.T) { t.Skipf("%s names no kernel for the guest: run make e2e", envKernel) })
-			continue
-		}
 		t.Run(flavor, func(t *testing.T) {
-			testscript.Run(t, testscript.Params{
-				Dir:                 "testdata/flavor",
-				RequireExplicitExec: true,
-				WorkdirRoot:         shared.work,
-				Setup:               func(env *testscript.Env) error { return setupFlavor(env, flavor) },
-				Cmds:                commands(),
-				Condition: func(cond string) (bool, error) {
-					name, _ := strings.CutPrefix(cond, "flavor:")
-					return slices.Contains(strings.Split(name, ","), flavor), nil
-				},
-			})
+			if flavor != "linux" && os.Getenv(envKernel) == "" {
+				t.Skipf("%s names no kernel for the guest: run make e2e", envKernel)
+			}
+			f(t, flavor)
 		})
 	}
-	before.compare(t)
 }
 
 // setupFlavor is setup with $STAGE1, the flag, and the flavor's own configuration.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,11 +15,20 @@ import (
 // status comes back; without a terminal standard input is a stream.
 func TestTerminal(t *testing.T) {
 	before := snapshot(t)
-	c := &crash{t: t, data: filepath.Join(shared.work, "terminal")}
+	eachFlavor(t, terminal)
+	before.compare(t)
+}
+
+func terminal(t *testing.T, flavor string) {
+	c := newCrash(t, "terminal-"+flavor, 0)
+	if err := configureFlavor(flavor, c.data+"-etc"); err != nil {
+		t.Fatal(err)
+	}
+	stage1 := "--stage1=" + flavor
 	c.rkt("--insecure-options=http", "fetch", c.image("latest"))
 
 	t.Run("tty", func(t *testing.T) {
-		cmd := c.command("run", "--rm", "--net=none", "--interactive", c.image("latest"), "--exec=/bin/sh")
+		cmd := c.command("run", stage1, "--rm", "--net=none", "--interactive", c.image("latest"), "--exec=/bin/sh")
 		tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 33, Cols: 77})
 		if err != nil {
 			t.Fatal(err)
@@ -32,7 +40,8 @@ func TestTerminal(t *testing.T) {
 		if err := pty.Setsize(tty, &pty.Winsize{Rows: 44, Cols: 88}); err != nil {
 			t.Fatal(err)
 		}
-		out += expect(t, tty, "44 88", "stty size\n")
+		// Into a machine the size has a way of its own, beside what is typed.
+		out += expect(t, tty, "resized", "until stty size | grep -q '^44 88$'; do sleep 0.1; done; echo resi''zed\n")
 		expect(t, tty, "exit", "exit 5\n")
 		go io.Copy(io.Discard, tty)
 		if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 5 {
@@ -40,7 +49,7 @@ func TestTerminal(t *testing.T) {
 		}
 	})
 	t.Run("stream", func(t *testing.T) {
-		cmd := c.command("run", "--rm", "--net=none", "--interactive", c.image("latest"), "--exec=/bin/cat")
+		cmd := c.command("run", stage1, "--rm", "--net=none", "--interactive", c.image("latest"), "--exec=/bin/cat")
 		cmd.Stdin = strings.NewReader("through a pipe\n")
 		out, err := cmd.CombinedOutput()
 		if err != nil || string(out) != "through a pipe\n" {
@@ -48,7 +57,7 @@ func TestTerminal(t *testing.T) {
 		}
 	})
 	t.Run("enter", func(t *testing.T) {
-		id := strings.TrimSpace(c.rkt("run", "--detach", "--net=none", c.image("latest"), "--exec=/bin/sleep", "--", "1000"))
+		id := strings.TrimSpace(c.rkt("run", stage1, "--detach", "--net=none", c.image("latest"), "--exec=/bin/sleep", "--", "1000"))
 		cmd := c.command("enter", id, "/bin/sh")
 		tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 21, Cols: 66})
 		if err != nil {
@@ -65,7 +74,6 @@ func TestTerminal(t *testing.T) {
 		c.rkt("stop", "--force", id)
 	})
 	c.rkt("gc", "--grace-period=0s")
-	before.compare(t)
 }
 
 // expect types a line and reads until the text has come.
