@@ -4,8 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/rkt/rkt/v2/proto/poddir"
 	"github.com/rkt/rkt/v2/sdk/vmguest/agent"
@@ -84,13 +87,21 @@ func ReadMachine(dir string) (*Machine, error) {
 	return m, nil
 }
 
-// Write writes it. Mode 0640 of poddir's files is not for it: the spec holds entropy of the guest.
+// Write writes it for root alone, unlike poddir's files, which a group may read: the spec holds the guest's entropy.
 func (m *Machine) Write(dir string) error {
 	b, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	return poddir.WriteFile(dir, MachineFile, b)
+	path := filepath.Join(dir, MachineFile)
+	tmp := path + ".tmp" + strconv.Itoa(os.Getpid())
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return errors.Join(err, os.Remove(tmp))
+	}
+	return nil
 }
 
 // userBase begins a range of users that no distribution and no service manager gives out.

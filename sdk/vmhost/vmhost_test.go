@@ -2,6 +2,8 @@ package vmhost
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -86,4 +88,30 @@ func FuzzParseConfig(f *testing.F) {
 			SizeOf(&c, &poddir.Pod{Apps: make([]poddir.App, 3)}, 4, false)
 		}
 	})
+}
+
+// TestMachineFile: it comes back as it was, and is root's alone.
+func TestMachineFile(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, poddir.Stage1Dir), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	m := &Machine{Schema: Schema, UUID: "8d5cf2cf-5c5a-4c9c-a0b6-0f5c7f3f6a5e", Accel: TCG, Disks: []Disk{{Path: "a", Serial: "layer0"}}}
+	if err := m.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := os.Stat(filepath.Join(dir, MachineFile)); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", st.Mode(), err)
+	}
+	got, err := ReadMachine(dir)
+	if err != nil || got.UUID != m.UUID || len(got.Disks) != 1 || got.User() != m.User() {
+		t.Errorf("%+v, %v", got, err)
+	}
+	m.Schema++
+	if err := m.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadMachine(dir); err == nil {
+		t.Error("another schema is read")
+	}
 }
