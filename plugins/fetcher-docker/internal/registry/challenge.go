@@ -104,10 +104,10 @@ func (p *scanner) value() (string, bool) {
 			p.i++
 			return b.String(), true
 		case '\\':
-			p.i++
-			if p.i < len(p.s) {
-				b.WriteByte(p.s[p.i])
+			if p.i++; p.i == len(p.s) { // it escapes nothing: the string does not end
+				return "", false
 			}
+			b.WriteByte(p.s[p.i])
 		default:
 			b.WriteByte(c)
 		}
