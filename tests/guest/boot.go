@@ -73,6 +73,9 @@ func fill(ctx context.Context, o options, out string) error {
 	if err := buildTests(ctx, o, tests); err != nil {
 		return err
 	}
+	if err := copyFiles(o.files, filepath.Join(out, "files")); err != nil {
+		return err
+	}
 	var script strings.Builder
 	for _, e := range o.env {
 		k, v, _ := strings.Cut(e, "=")
@@ -86,6 +89,28 @@ func fill(ctx context.Context, o options, out string) error {
 	return errors.Join(
 		os.WriteFile(filepath.Join(out, "command"), []byte(script.String()), 0o644),
 		os.WriteFile(filepath.Join(out, "output"), nil, 0o644))
+}
+
+// copyFiles brings files of the host's, NAME=PATH, that the repository does not have.
+func copyFiles(files []string, dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	for _, f := range files {
+		name, path, _ := strings.Cut(f, "=")
+		st, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), b, st.Mode().Perm()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func qemuArgs(o options, img images, out string) []string {

@@ -19,9 +19,10 @@ type kernel struct {
 	version string
 }
 
-// kernelPackage is the package that linux-image-amd64 stands for today. Debian's cloud kernels have no 9p.
-func kernelPackage(ctx context.Context) (string, error) {
-	out, err := tool(exec.CommandContext(ctx, "apt-cache", "depends", "linux-image-amd64"))
+// kernelPackage is the package that a metapackage stands for today. The guest's own is linux-image-amd64, for
+// Debian's cloud kernels have no 9p.
+func kernelPackage(ctx context.Context, meta string) (string, error) {
+	out, err := tool(exec.CommandContext(ctx, "apt-cache", "depends", meta))
 	if err != nil {
 		return "", err
 	}
@@ -30,7 +31,7 @@ func kernelPackage(ctx context.Context) (string, error) {
 			return "linux-image-" + name, nil
 		}
 	}
-	return "", errors.New("apt knows no linux-image-amd64: apt-get update")
+	return "", fmt.Errorf("apt knows no %s: apt-get update", meta)
 }
 
 // getKernel downloads the package into dir and unpacks it there.
@@ -113,6 +114,19 @@ func wanted(rel string) bool {
 		}
 	}
 	return strings.HasPrefix(rel, "modules.")
+}
+
+// installImage puts the kernel into the root file system's /boot.
+func (k kernel) installImage(root string) error {
+	name := filepath.Join("boot", "vmlinuz-"+k.version)
+	b, err := os.ReadFile(filepath.Join(k.dir, name))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(root, "boot"), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(root, name), b, 0o644)
 }
 
 // installModules copies the wanted modules into the root file system.
