@@ -99,10 +99,11 @@ func (k kernel) vmlinux(ctx context.Context) ([]byte, error) {
 	return nil, fmt.Errorf("extract vmlinux: unknown compression % x", payload[:4])
 }
 
-// wanted says which modules go into the guest: no drivers of hardware that QEMU does not have.
+// wanted says which modules go into the guest: no drivers of hardware that QEMU does not have. (kvm_amd needs ccp.)
 func wanted(rel string) bool {
 	for _, p := range []string{"kernel/arch/", "kernel/crypto/", "kernel/fs/", "kernel/lib/", "kernel/net/", "kernel/virt/", "kernel/security/",
-		"kernel/drivers/block/", "kernel/drivers/virtio/", "kernel/drivers/vhost/", "kernel/drivers/md/", "kernel/drivers/char/"} {
+		"kernel/drivers/block/", "kernel/drivers/virtio/", "kernel/drivers/vhost/", "kernel/drivers/md/", "kernel/drivers/char/",
+		"kernel/drivers/crypto/ccp/"} {
 		if strings.HasPrefix(rel, p) {
 			return !strings.HasPrefix(rel, "kernel/drivers/block/drbd") && !strings.HasPrefix(rel, "kernel/net/wireless") && !strings.HasPrefix(rel, "kernel/net/mac80211")
 		}
