@@ -66,7 +66,10 @@ func setupFlavor(env *testscript.Env, flavor string) error {
 	if flavor == "linux" {
 		return nil
 	}
-	conf := map[string]any{"kernel": os.Getenv(envKernel), "modules": os.Getenv(envModules)}
+	conf := map[string]any{
+		"kernel": os.Getenv(envKernel), "modules": os.Getenv(envModules),
+		"bootSeconds": 600, // slow is no failure, and where KVM itself is emulated a minute is not much
+	}
 	if flavor == "qemu" {
 		conf["accel"] = "tcg"
 		if accel := os.Getenv(envAccel); accel != "" {
