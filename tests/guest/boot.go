@@ -119,7 +119,7 @@ func qemuArgs(o options, img images, out string) []string {
 			"-device", "virtio-9p-pci,fsdev=" + tag + ",mount_tag=" + tag}
 	}
 	args := []string{
-		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", strconv.Itoa(o.memory),
+		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off", "-smp", "2", "-m", strconv.Itoa(o.memory),
 		"-nodefaults", "-no-user-config", "-nographic", "-serial", "stdio", "-no-reboot",
 		"-kernel", img.kernel, "-initrd", img.initrd,
 		"-append", "console=ttyS0 panic=-1 quiet cryptomgr.notests systemd.show_status=0 systemd.unified_cgroup_hierarchy=1",
