@@ -148,7 +148,10 @@ func (k kernel) bootFiles(ctx context.Context, dir string) error {
 
 func (p plan) key() (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, p.codename, p.kernels, diskSize, p.packages, masked())
+	fmt.Fprintln(h, p.codename, p.kernels[0], diskSize, p.packages, masked())
+	if len(p.kernels) > 1 {
+		fmt.Fprintln(h, p.kernels[1:])
+	}
 	err := fs.WalkDir(files, "files", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
