@@ -119,6 +119,7 @@ func qemuArgs(o options, img images, out string) []string {
 			"-device", "virtio-9p-pci,fsdev=" + tag + ",mount_tag=" + tag}
 	}
 	args := []string{
+		// A fifth level of page tables would only make page walks longer, twice so in machines of this machine.
 		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off", "-smp", "2", "-m", strconv.Itoa(o.memory),
 		"-nodefaults", "-no-user-config", "-nographic", "-serial", "stdio", "-no-reboot",
 		"-kernel", img.kernel, "-initrd", img.initrd,
