@@ -28,7 +28,8 @@ mkdir -p /opt/rkt && cp -r "$GUEST_SRC/dist/bin" "$GUEST_SRC/dist/lib" /opt/rkt/
 export RKT_DIST=/opt/rkt PATH=/opt/rkt/bin:$PATH RKT_TEST_FIXTURES=/opt/fixtures
 
 echo "=== KVM"
-(cd "$GUEST_SRC/sdk/vmhost/kvm" && /opt/kvm.test -test.v) || bad=1
+(cd "$GUEST_SRC/sdk/vmhost/kvm" && /opt/kvm.test -test.v) | tee /tmp/kvm.log
+if grep -q 'probe: <nil>' /tmp/kvm.log; then summary+="=== KVM: ok"$'\n'; else summary+="=== KVM: FAILED: the probe finds none"$'\n'; bad=1; fi
 generic=$(uname -r)
 cloud=$(cd /lib/modules && ls -d -- *-cloud-* | head -n 1)
 for flavor in ${RKT_TEST_FLAVORS:-qemu lkvm}; do
