@@ -120,7 +120,7 @@ func qemuArgs(o options, img images, out string) []string {
 	}
 	args := []string{
 		// A fifth level of page tables would only make page walks longer, twice so in machines of this machine.
-		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off", "-smp", "2", "-m", strconv.Itoa(o.memory),
+		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off", "-smp", strconv.Itoa(o.cpus), "-m", strconv.Itoa(o.memory),
 		"-nodefaults", "-no-user-config", "-nographic", "-serial", "stdio", "-no-reboot",
 		"-kernel", img.kernel, "-initrd", img.initrd,
 		"-append", "console=ttyS0 panic=-1 quiet cryptomgr.notests systemd.show_status=0 systemd.unified_cgroup_hierarchy=1",

@@ -30,6 +30,7 @@ type options struct {
 	boot    time.Duration
 	timeout time.Duration
 	memory  int
+	cpus    int
 	extra   extra
 	env     []string
 	files   []string // NAME=PATH
@@ -62,6 +63,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	fl.DurationVar(&o.boot, "boot-timeout", 10*time.Minute, "how long the guest may take to start the command")
 	fl.DurationVar(&o.timeout, "timeout", 60*time.Minute, "how long the command may take")
 	fl.IntVar(&o.memory, "memory", 2048, "the guest's memory in MiB")
+	fl.IntVar(&o.cpus, "cpus", 2, "the guest's processors")
 	fl.Func("e", "KEY=VALUE for the command's environment; may be given again", func(s string) error {
 		if !strings.Contains(s, "=") {
 			return errors.New("want KEY=VALUE")
