@@ -18,6 +18,7 @@ const (
 	envKernel  = "RKT_TEST_VM_KERNEL"  // a Debian kernel for guests; `make e2e` downloads one (tests/vmkernel)
 	envModules = "RKT_TEST_VM_MODULES" // its module directory
 	envAccel   = "RKT_TEST_VM_ACCEL"   // "kvm" where it really works (tests/guest); default "tcg"
+	envArgs    = "RKT_TEST_VM_ARGS"    // more arguments for the guest's kernel
 	envLkvm    = "RKT_TEST_LKVM"       // a kvmtool binary
 )
 
@@ -76,7 +77,13 @@ func configureFlavor(flavor, etc string) error {
 	if flavor == "linux" {
 		return nil
 	}
-	conf := map[string]any{"kernel": os.Getenv(envKernel), "modules": os.Getenv(envModules)}
+	conf := map[string]any{
+		"kernel": os.Getenv(envKernel), "modules": os.Getenv(envModules),
+		"bootSeconds": 600, // slow is no failure, and where KVM itself is emulated a minute is not much
+	}
+	if args := os.Getenv(envArgs); args != "" {
+		conf["kernelArgs"] = args
+	}
 	if flavor == "qemu" {
 		conf["accel"] = "tcg"
 		if accel := os.Getenv(envAccel); accel != "" {

@@ -73,6 +73,9 @@ func fill(ctx context.Context, o options, out string) error {
 	if err := buildTests(ctx, o, tests); err != nil {
 		return err
 	}
+	if err := copyFiles(o.files, filepath.Join(out, "files")); err != nil {
+		return err
+	}
 	var script strings.Builder
 	for _, e := range o.env {
 		k, v, _ := strings.Cut(e, "=")
@@ -88,13 +91,36 @@ func fill(ctx context.Context, o options, out string) error {
 		os.WriteFile(filepath.Join(out, "output"), nil, 0o644))
 }
 
+// copyFiles brings files of the host's, NAME=PATH, that the repository does not have.
+func copyFiles(files []string, dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	for _, f := range files {
+		name, path, _ := strings.Cut(f, "=")
+		st, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), b, st.Mode().Perm()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func qemuArgs(o options, img images, out string) []string {
 	share := func(tag, dir, more string) []string {
 		return []string{"-fsdev", "local,id=" + tag + ",path=" + dir + ",security_model=none,multidevs=remap" + more,
 			"-device", "virtio-9p-pci,fsdev=" + tag + ",mount_tag=" + tag}
 	}
 	args := []string{
-		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", strconv.Itoa(o.memory),
+		// A fifth level of page tables would only make page walks longer, twice so in machines of this machine.
+		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off", "-smp", strconv.Itoa(o.cpus), "-m", strconv.Itoa(o.memory),
 		"-nodefaults", "-no-user-config", "-nographic", "-serial", "stdio", "-no-reboot",
 		"-kernel", img.kernel, "-initrd", img.initrd,
 		"-append", "console=ttyS0 panic=-1 quiet cryptomgr.notests systemd.show_status=0 systemd.unified_cgroup_hierarchy=1",

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,22 +40,30 @@ func prepare(ctx context.Context, o options) (images, error) {
 	if err != nil {
 		return images{}, err
 	}
-	pkg, err := kernelPackage(ctx)
+	p := plan{codename: codename, sources: lines, packages: append(packages(), o.extra.packages...)}
+	for _, meta := range append([]string{"linux-image-amd64"}, o.extra.kernels...) {
+		pkg, err := kernelPackage(ctx, meta)
+		if err != nil {
+			return images{}, err
+		}
+		p.kernels = append(p.kernels, pkg)
+	}
+	key, err := p.key()
 	if err != nil {
 		return images{}, err
 	}
-	key, err := cacheKey(codename, pkg)
-	if err != nil {
-		return images{}, err
+	prefix := "images-"
+	if len(o.extra.packages)+len(o.extra.kernels) > 0 {
+		prefix = "extra-" // those of the one kind stay when the other is made
 	}
-	dir := filepath.Join(o.cache, "images-"+key)
+	dir := filepath.Join(o.cache, prefix+key)
 	img := images{filepath.Join(dir, "disk.ext4"), filepath.Join(dir, "vmlinux"), filepath.Join(dir, "initrd.gz")}
 	if !o.rebuild && fileExists(dir) {
 		return img, nil
 	}
 	start := time.Now()
-	fmt.Fprintf(os.Stderr, "guest: making Debian %s with %s; this takes some minutes, once\n", codename, pkg)
-	old, err := filepath.Glob(filepath.Join(o.cache, "images-*"))
+	fmt.Fprintf(os.Stderr, "guest: making Debian %s with %s; this takes some minutes, once\n", codename, p.kernels[0])
+	old, err := filepath.Glob(filepath.Join(o.cache, prefix+"*"))
 	if err != nil {
 		return images{}, err
 	}
@@ -66,7 +77,7 @@ func prepare(ctx context.Context, o options) (images, error) {
 		return images{}, err
 	}
 	defer os.RemoveAll(work)
-	if err := makeImages(ctx, work, codename, lines, pkg); err != nil {
+	if err := makeImages(ctx, work, p); err != nil {
 		return images{}, err
 	}
 	if err := os.Rename(filepath.Join(work, "images"), dir); err != nil {
@@ -76,15 +87,52 @@ func prepare(ctx context.Context, o options) (images, error) {
 	return img, nil
 }
 
-func makeImages(ctx context.Context, work, codename string, lines []string, pkg string) error {
+// plan is what images are made of.
+type plan struct {
+	codename string
+	sources  []string
+	packages []string
+	kernels  []string // the first is the guest's own, the others are for machines inside it
+}
+
+func makeImages(ctx context.Context, work string, p plan) error {
 	out := filepath.Join(work, "images")
 	if err := os.Mkdir(out, 0o755); err != nil {
 		return err
 	}
-	k, err := getKernel(ctx, pkg, filepath.Join(work, "kernel"))
-	if err != nil {
+	root := filepath.Join(work, "root")
+	if err := makeRootfs(ctx, root, p); err != nil {
 		return err
 	}
+	for i, pkg := range p.kernels {
+		if i > 0 && pkg == p.kernels[0] {
+			continue // it has been unpacked, and its modules are there
+		}
+		k, err := getKernel(ctx, pkg, filepath.Join(work, "kernel"+strconv.Itoa(i)))
+		if err != nil {
+			return err
+		}
+		if err := k.installModules(ctx, root); err != nil {
+			return err
+		}
+		if i == 0 {
+			if err := k.bootFiles(ctx, out); err != nil {
+				return err
+			}
+		}
+		if slices.Contains(p.kernels[1:], pkg) {
+			if err := k.installImage(root); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := tool(exec.CommandContext(ctx, "mke2fs", "-q", "-t", "ext4", "-E", "lazy_itable_init=1,lazy_journal_init=1",
+		"-d", root, filepath.Join(out, "disk.ext4"), diskSize))
+	return err
+}
+
+// bootFiles writes what QEMU starts the guest from.
+func (k kernel) bootFiles(ctx context.Context, dir string) error {
 	vmlinux, err := k.vmlinux(ctx)
 	if err != nil {
 		return err
@@ -93,26 +141,17 @@ func makeImages(ctx context.Context, work, codename string, lines []string, pkg 
 	if err != nil {
 		return err
 	}
-	root := filepath.Join(work, "root")
-	if err := makeRootfs(ctx, root, codename, lines); err != nil {
-		return err
-	}
-	if err := k.installModules(ctx, root); err != nil {
-		return err
-	}
-	for name, b := range map[string][]byte{"vmlinux": vmlinux, "initrd.gz": initrd} {
-		if err := os.WriteFile(filepath.Join(out, name), b, 0o644); err != nil {
-			return err
-		}
-	}
-	_, err = tool(exec.CommandContext(ctx, "mke2fs", "-q", "-t", "ext4", "-E", "lazy_itable_init=1,lazy_journal_init=1",
-		"-d", root, filepath.Join(out, "disk.ext4"), diskSize))
-	return err
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, "vmlinux"), vmlinux, 0o644),
+		os.WriteFile(filepath.Join(dir, "initrd.gz"), initrd, 0o644))
 }
 
-func cacheKey(codename, kernel string) (string, error) {
+func (p plan) key() (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, codename, kernel, diskSize, packages(), masked())
+	fmt.Fprintln(h, p.codename, p.kernels[0], diskSize, p.packages, masked())
+	if len(p.kernels) > 1 {
+		fmt.Fprintln(h, p.kernels[1:])
+	}
 	err := fs.WalkDir(files, "files", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

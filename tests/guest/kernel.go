@@ -19,9 +19,10 @@ type kernel struct {
 	version string
 }
 
-// kernelPackage is the package that linux-image-amd64 stands for today. Debian's cloud kernels have no 9p.
-func kernelPackage(ctx context.Context) (string, error) {
-	out, err := tool(exec.CommandContext(ctx, "apt-cache", "depends", "linux-image-amd64"))
+// kernelPackage is the package that a metapackage stands for today. The guest's own is linux-image-amd64, for
+// Debian's cloud kernels have no 9p.
+func kernelPackage(ctx context.Context, meta string) (string, error) {
+	out, err := tool(exec.CommandContext(ctx, "apt-cache", "depends", meta))
 	if err != nil {
 		return "", err
 	}
@@ -30,7 +31,7 @@ func kernelPackage(ctx context.Context) (string, error) {
 			return "linux-image-" + name, nil
 		}
 	}
-	return "", errors.New("apt knows no linux-image-amd64: apt-get update")
+	return "", fmt.Errorf("apt knows no %s: apt-get update", meta)
 }
 
 // getKernel downloads the package into dir and unpacks it there.
@@ -98,10 +99,11 @@ func (k kernel) vmlinux(ctx context.Context) ([]byte, error) {
 	return nil, fmt.Errorf("extract vmlinux: unknown compression % x", payload[:4])
 }
 
-// wanted says which modules go into the guest: no drivers of hardware that QEMU does not have.
+// wanted says which modules go into the guest: no drivers of hardware that QEMU does not have. (kvm_amd needs ccp.)
 func wanted(rel string) bool {
 	for _, p := range []string{"kernel/arch/", "kernel/crypto/", "kernel/fs/", "kernel/lib/", "kernel/net/", "kernel/virt/", "kernel/security/",
-		"kernel/drivers/block/", "kernel/drivers/virtio/", "kernel/drivers/vhost/", "kernel/drivers/md/", "kernel/drivers/char/"} {
+		"kernel/drivers/block/", "kernel/drivers/virtio/", "kernel/drivers/vhost/", "kernel/drivers/md/", "kernel/drivers/char/",
+		"kernel/drivers/crypto/ccp/"} {
 		if strings.HasPrefix(rel, p) {
 			return !strings.HasPrefix(rel, "kernel/drivers/block/drbd") && !strings.HasPrefix(rel, "kernel/net/wireless") && !strings.HasPrefix(rel, "kernel/net/mac80211")
 		}
@@ -113,6 +115,19 @@ func wanted(rel string) bool {
 		}
 	}
 	return strings.HasPrefix(rel, "modules.")
+}
+
+// installImage puts the kernel into the root file system's /boot.
+func (k kernel) installImage(root string) error {
+	name := filepath.Join("boot", "vmlinuz-"+k.version)
+	b, err := os.ReadFile(filepath.Join(k.dir, name))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(root, "boot"), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(root, name), b, 0o644)
 }
 
 // installModules copies the wanted modules into the root file system.

@@ -17,6 +17,12 @@ import (
 // statusLost is the exit status when the guest ended without one of its own.
 const statusLost = 125
 
+// extra is what a suite wants in its guest that the others do without. It has images of its own.
+type extra struct {
+	packages []string
+	kernels  []string // Debian's metapackages of kernels for machines inside the guest
+}
+
 type options struct {
 	root    string // of the repository
 	cache   string
@@ -24,7 +30,10 @@ type options struct {
 	boot    time.Duration
 	timeout time.Duration
 	memory  int
+	cpus    int
+	extra   extra
 	env     []string
+	files   []string // NAME=PATH
 	command []string
 }
 
@@ -54,11 +63,27 @@ func run(ctx context.Context, args []string) (int, error) {
 	fl.DurationVar(&o.boot, "boot-timeout", 10*time.Minute, "how long the guest may take to start the command")
 	fl.DurationVar(&o.timeout, "timeout", 60*time.Minute, "how long the command may take")
 	fl.IntVar(&o.memory, "memory", 2048, "the guest's memory in MiB")
+	fl.IntVar(&o.cpus, "cpus", 2, "the guest's processors")
 	fl.Func("e", "KEY=VALUE for the command's environment; may be given again", func(s string) error {
 		if !strings.Contains(s, "=") {
 			return errors.New("want KEY=VALUE")
 		}
 		o.env = append(o.env, s)
+		return nil
+	})
+	fl.Func("package", "a Debian package to have in the guest as well; may be given again", func(s string) error {
+		o.extra.packages = append(o.extra.packages, s)
+		return nil
+	})
+	fl.Func("kernel", "a Debian kernel to have in the guest's /boot, such as linux-image-amd64; may be given again", func(s string) error {
+		o.extra.kernels = append(o.extra.kernels, s)
+		return nil
+	})
+	fl.Func("file", "NAME=PATH of a file to have as /guest/out/files/NAME; may be given again", func(s string) error {
+		if name, path, ok := strings.Cut(s, "="); !ok || path == "" || name != filepath.Base(name) {
+			return errors.New("want NAME=PATH")
+		}
+		o.files = append(o.files, s)
 		return nil
 	})
 	if err := fl.Parse(args); err != nil {

@@ -81,15 +81,15 @@ func osRelease(key string) (string, error) {
 }
 
 // makeRootfs fills dir.
-func makeRootfs(ctx context.Context, dir, codename string, lines []string) error {
+func makeRootfs(ctx context.Context, dir string, p plan) error {
 	args := []string{"--variant=minbase", "--mode=root", "--quiet",
-		"--include=" + strings.Join(packages(), ","),
+		"--include=" + strings.Join(p.packages, ","),
 		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"}
 	if ring := "/usr/share/keyrings/debian-archive-keyring.gpg"; fileExists(ring) {
 		args = append(args, "--keyring="+ring)
 	}
-	args = append(args, codename, dir)
-	if _, err := tool(exec.CommandContext(ctx, "mmdebstrap", append(args, lines...)...)); err != nil {
+	args = append(args, p.codename, dir)
+	if _, err := tool(exec.CommandContext(ctx, "mmdebstrap", append(args, p.sources...)...)); err != nil {
 		return err
 	}
 	return configure(dir)

@@ -133,7 +133,11 @@ func (f *Flavor) bootError(err error, died <-chan struct{}) error {
 	var refused *agent.Error
 	select {
 	case <-died:
-		err = fmt.Errorf("the virtual machine has ended while it started: %s", describe(f.vmm.Wait()))
+		ws := f.vmm.Wait()
+		err = fmt.Errorf("the virtual machine has ended while it started: %s", describe(ws))
+		if ws.Exited() && ws.ExitStatus() == 0 {
+			err = fmt.Errorf("%w: the guest's kernel has reset the processor, or panicked", err)
+		}
 	default:
 		if f.ctx.Err() != nil {
 			return errors.New("stopped while it started")

@@ -56,9 +56,10 @@ func Join(iface string, n int) (tap *os.File, mac string, err error) {
 	return tap, link.Attrs().HardwareAddr.String(), nil
 }
 
-// open makes a tap. Frames carry a virtio header, so that checksums and large segments pass through unmade.
+// open makes a tap. Frames carry a virtio header, so that checksums and large segments pass through unmade. Reads
+// block: kvmtool takes "try again" for the end of the network, and QEMU sets what it wants.
 func open(name string) (*os.File, error) {
-	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open /dev/net/tun: %w (modprobe tun)", err)
 	}

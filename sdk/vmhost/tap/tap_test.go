@@ -75,6 +75,9 @@ func TestJoin(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer guest.Close()
+		if flags, err := unix.FcntlInt(guest.Fd(), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK != 0 {
+			t.Errorf("flags of the tap are %#x, %v: kvmtool's reads must block", flags, err)
+		}
 		if mac != eth0.Attrs().HardwareAddr.String() {
 			t.Errorf("MAC %s", mac)
 		}
@@ -111,8 +114,12 @@ func read(t *testing.T, fd, header int, text string) []byte {
 	t.Helper()
 	buf := make([]byte, 2048)
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
-		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 1000); err != nil && err != unix.EINTR {
+		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 1000)
+		if err != nil && err != unix.EINTR {
 			t.Fatal(err)
+		}
+		if ready <= 0 {
+			continue
 		}
 		n, err := unix.Read(fd, buf)
 		if err == unix.EAGAIN || err == unix.EINTR {

@@ -1,0 +1,48 @@
+#!/bin/bash
+# What `make guest-vm-test` runs inside the guest: the flavors' suite in machines of their own with real KVM, which the
+# guest has because QEMU emulates a processor with virtualisation (SVM). Scripts run one after the other, and every
+# machine boots 3 to 15 times slower than on a host: an hour is not long.
+#
+#	RKT_TEST_FLAVORS   "qemu lkvm"; lkvm needs the file lkvm (tests/guest/run -file lkvm=PATH)
+#	RKT_TEST_SCRIPTS   a pattern of the scripts of tests/e2e/testdata/flavor
+#guest:tests ./tests/e2e ./sdk/vmhost/kvm
+set -u
+bad=0
+summary=
+# The kernels' arguments spare them work that counts in machines of emulated processors alone.
+# run NAME KERNEL VARIABLE=VALUE...: the suite for one flavor
+run() {
+	local name=$1 version=$2 rc; shift 2
+	echo "=== $name, kernel $version"
+	(cd "$GUEST_SRC/tests/e2e" && env RKT_TEST_FLAVORS="$name" RKT_TEST_VM_KERNEL="/boot/vmlinuz-$version" \
+		RKT_TEST_VM_MODULES="/lib/modules/$version" RKT_TEST_VM_ACCEL=kvm RKT_TEST_VM_ARGS="nokaslr mitigations=off" "$@" \
+		/opt/e2e.test -test.v -test.parallel 1 -test.timeout 50m -test.run "TestFlavors/$name/${RKT_TEST_SCRIPTS:-}")
+	rc=$?
+	[ $rc -eq 0 ] && summary+="=== $name: ok"$'\n' || { summary+="=== $name: FAILED ($rc)"$'\n'; bad=1; }
+}
+
+modprobe -a kvm_amd tun vhost_net vhost_vsock || { echo "no nested KVM: does QEMU emulate SVM (-cpu max)?"; exit 1; }
+# 9p is slow in everything but reading large files: rkt runs from the guest's disk
+mkdir -p /opt/rkt && cp -r "$GUEST_SRC/dist/bin" "$GUEST_SRC/dist/lib" /opt/rkt/ && cp -r "$GUEST_SRC/dist/fixtures" /opt/fixtures &&
+	cp "$GUEST_TESTS/tests-e2e.test" /opt/e2e.test && cp "$GUEST_TESTS/sdk-vmhost-kvm.test" /opt/kvm.test || exit 1
+export RKT_DIST=/opt/rkt PATH=/opt/rkt/bin:$PATH RKT_TEST_FIXTURES=/opt/fixtures
+
+echo "=== KVM"
+(cd "$GUEST_SRC/sdk/vmhost/kvm" && /opt/kvm.test -test.v) | tee /tmp/kvm.log
+if grep -q 'probe: <nil>' /tmp/kvm.log; then summary+="=== KVM: ok"$'\n'; else summary+="=== KVM: FAILED: the probe finds none"$'\n'; bad=1; fi
+generic=$(uname -r)
+cloud=$(cd /lib/modules && ls -d -- *-cloud-* | head -n 1)
+for flavor in ${RKT_TEST_FLAVORS:-qemu lkvm}; do
+	case $flavor in
+	lkvm)
+		if [ -e "$GUEST_OUT/files/lkvm" ]; then
+			install -m 0755 "$GUEST_OUT/files/lkvm" /opt/lkvm
+			run lkvm "$generic" RKT_TEST_LKVM=/opt/lkvm # the cloud kernels have no 9p
+		else
+			summary+="=== lkvm: SKIPPED: RKT_TEST_LKVM names no kvmtool binary on the host"$'\n'
+		fi ;;
+	*) run "$flavor" "$cloud" ;;
+	esac
+done
+printf %s "$summary"
+exit $bad
