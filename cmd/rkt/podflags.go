@@ -35,8 +35,11 @@ func (p *prepareFlags) add(f *pflag.FlagSet) {
 	f.Var(annotation(&p.spec.Annotations), "annotation", "`NAME=VALUE` carried in the pod's manifest; repeatable")
 }
 
-// build reads the words after the flags and checks what needs no image.
-func (p *prepareFlags) build(words []string) (engine.PodSpec, error) {
+// build reads the words after the flags of cmd and checks what needs no image.
+func (p *prepareFlags) build(cmd *cobra.Command, words []string) (engine.PodSpec, error) {
+	if cmd.ArgsLenAtDash() == 0 {
+		return engine.PodSpec{}, usagef("-- opens the arguments of an image: it must follow an image")
+	}
 	spec := p.spec
 	var err error
 	if spec.Apps, err = parseApps(words); err != nil {

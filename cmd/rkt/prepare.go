@@ -13,10 +13,7 @@ func (a *app) prepareCmd() *cobra.Command {
 	})
 	prep.add(c.Flags())
 	c.RunE = func(cmd *cobra.Command, words []string) error {
-		if cmd.ArgsLenAtDash() == 0 {
-			return usagef("-- opens the arguments of an image: it must follow an image")
-		}
-		spec, err := prep.build(words)
+		spec, err := prep.build(cmd, words)
 		if err != nil {
 			return err
 		}

@@ -26,10 +26,7 @@ scheme of image.search.`,
 	prep.add(c.Flags())
 	start.add(c.Flags())
 	c.RunE = func(cmd *cobra.Command, words []string) error {
-		if cmd.ArgsLenAtDash() == 0 {
-			return usagef("-- opens the arguments of an image: it must follow an image")
-		}
-		spec, err := prep.build(words)
+		spec, err := prep.build(cmd, words)
 		if err != nil {
 			return err
 		}

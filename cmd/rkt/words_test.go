@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rkt/rkt/v2/core/engine"
+	"github.com/spf13/cobra"
 )
 
 func words(s string) []string {
@@ -145,7 +146,7 @@ func TestPodFlags(t *testing.T) {
 		{prepareFlags{pullPolicy: "new", spec: engine.PodSpec{Interactive: true}}, "a b", "one app only"},
 		{prepareFlags{pullPolicy: "new", spec: engine.PodSpec{Env: []string{"A=1", "A=2"}}}, "a", "--set-env: A is given twice"},
 	} {
-		if _, err := c.p.build(words(c.in)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := c.p.build(&cobra.Command{}, words(c.in)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want %q", err, c.want)
 		}
 	}

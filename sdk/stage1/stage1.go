@@ -96,6 +96,15 @@ type EnterRequest struct {
 	TTY     bool     // the caller's stdin is a terminal
 }
 
+// Plan is to become a program of the plugin's with the arguments: enter POD-DIR APP tty|- -- COMMAND.
+func (r *EnterRequest) Plan(program string) ExecPlan {
+	tty := "-"
+	if r.TTY {
+		tty = "tty"
+	}
+	return ExecPlan{Program: program, Args: append([]string{"enter", r.PodDir, r.App, tty, "--"}, r.Command...)}
+}
+
 // AttachRequest is what to attach to.
 type AttachRequest struct {
 	PodDir  string

@@ -37,11 +37,11 @@ func serve(p Plugin, stdin, stdout, stderr *os.File) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	s := &server{ctx: ctx, log: log, idle: make(chan struct{}), stuck: make(chan struct{})}
-	s.grpc = grpc.NewServer(
+	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.UnaryInterceptor(s.unary), grpc.StreamInterceptor(s.stream))
-	pluginv1.RegisterPluginServiceServer(s.grpc, &identity{plugin: p})
-	p.Register(s.grpc, fds)
+	pluginv1.RegisterPluginServiceServer(server, &identity{plugin: p})
+	p.Register(server, fds)
 
 	l, err := listen(os.Getenv(envSocketDir))
 	if err != nil {
@@ -60,7 +60,7 @@ func serve(p Plugin, stdin, stdout, stderr *os.File) int {
 	// Nothing may follow the handshake on stdout; a stray print of the plugin's belongs to the log.
 	os.Stdout = stderr
 	served := make(chan error, 1)
-	go func() { served <- s.grpc.Serve(l) }() // removes the socket at its end
+	go func() { served <- server.Serve(l) }()
 	select {
 	case err = <-served:
 	case <-s.idle:
@@ -70,18 +70,17 @@ func serve(p Plugin, stdin, stdout, stderr *os.File) int {
 	case <-s.stuck:
 		err = errors.New("a call did not end when it was cancelled")
 	}
-	if err != nil && !errors.Is(err, grpc.ErrServerStopped) { // which says: told to end before it began
+	if err != nil {
 		log.Error("serve", "error", err)
 		return exitSoftware
 	}
 	return 0
 }
 
-// server is the gRPC server and what its interceptors share.
+// server is what the gRPC server's interceptors share.
 type server struct {
-	ctx  context.Context // of every RPC's: done when the lifeline is cut
-	log  *slog.Logger
-	grpc *grpc.Server
+	ctx context.Context // of every RPC's: done when the lifeline is cut
+	log *slog.Logger
 
 	mu     sync.Mutex
 	calls  int

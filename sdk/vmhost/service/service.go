@@ -104,12 +104,7 @@ func (s *Stage1) Enter(_ context.Context, req stage1.EnterRequest) (stage1.ExecP
 	if err := stage1.Running(req.PodDir); err != nil {
 		return stage1.ExecPlan{}, err
 	}
-	tty := "-"
-	if req.TTY {
-		tty = "tty"
-	}
-	args := append([]string{"enter", req.PodDir, req.App, tty, "--"}, req.Command...)
-	return stage1.ExecPlan{Program: s.Supervisor, Args: args}, nil
+	return req.Plan(s.Supervisor), nil
 }
 
 // guestProgram is beside the plugin's binary, and pinned with it.
