@@ -43,10 +43,11 @@ func (s *stdio) pipe(fd agent.FD) (theirs int, err error) {
 		return -1, errors.Join(err, unix.Close(ours), unix.Close(theirs))
 	}
 	f := os.NewFile(uintptr(ours), string(fd))
+	slot := s.slot(fd)
 	if fd == agent.Stdin {
-		go s.feed(f, f)
+		go s.feed(f, slot, f)
 	} else {
-		s.outputs.Go(func() { s.collect(f, fd, true) })
+		s.outputs.Go(func() { s.collect(f, slot, true) })
 	}
 	return theirs, nil
 }
@@ -60,9 +61,10 @@ func (s *stdio) terminal(master int) error {
 	s.mu.Lock()
 	s.master = f
 	s.mu.Unlock()
-	go s.feed(f, nil)
+	in, out := s.slot(agent.Stdin), s.slot(agent.Stdout)
+	go s.feed(f, in, nil)
 	s.outputs.Go(func() {
-		s.collect(f, agent.Stdout, false)
+		s.collect(f, out, false)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.master = nil
@@ -71,9 +73,12 @@ func (s *stdio) terminal(master int) error {
 	return nil
 }
 
+// slot is where the host's stream will be. It is taken before the goroutine that waits there starts: one that
+// came to run after finish would make the hub remember it for ever.
+func (s *stdio) slot(fd agent.FD) <-chan *agent.Stream { return s.hub.slot(key{s.target, fd}) }
+
 // stream waits for the host's stream; nil when there is none and it is waited for no more.
-func (s *stdio) stream(fd agent.FD) *agent.Stream {
-	slot := s.hub.slot(key{s.target, fd})
+func (s *stdio) stream(slot <-chan *agent.Stream) *agent.Stream {
 	select {
 	case st := <-slot:
 		return st
@@ -89,8 +94,8 @@ func (s *stdio) stream(fd agent.FD) *agent.Stream {
 
 // feed copies the host's input to the program, and ends it with the host's: by closing the pipe, or as Ctrl-D
 // does on a terminal.
-func (s *stdio) feed(to io.Writer, pipe io.Closer) {
-	in := s.stream(agent.Stdin)
+func (s *stdio) feed(to io.Writer, slot <-chan *agent.Stream, pipe io.Closer) {
+	in := s.stream(slot)
 	if in == nil {
 		if pipe != nil {
 			pipe.Close()
@@ -108,11 +113,11 @@ func (s *stdio) feed(to io.Writer, pipe io.Closer) {
 
 // collect copies the program's output to the host until the last writer has gone. A host that reads no more
 // breaks a pipe, as it would on the host; a terminal's output is thrown away instead.
-func (s *stdio) collect(from *os.File, fd agent.FD, pipe bool) {
+func (s *stdio) collect(from *os.File, slot <-chan *agent.Stream, pipe bool) {
 	if pipe {
 		defer from.Close()
 	}
-	out := s.stream(fd)
+	out := s.stream(slot)
 	if out == nil {
 		_, _ = io.Copy(io.Discard, from)
 		return
