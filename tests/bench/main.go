@@ -21,7 +21,7 @@ func main() {
 	rkt := flag.String("rkt", "dist/bin/rkt", "the built rkt")
 	n := flag.Int("n", 20, "runs of each start")
 	pulls := flag.Int("pulls", 3, "runs of each pull")
-	only := flag.String("only", "start,memory,pull,list,vm", "sections")
+	only := flag.String("only", "start,memory,pull,list,vm,vmio", "sections")
 	layout := flag.String("layout", "", "only write the image of the pull section to this directory")
 	flag.Parse()
 	if *layout != "" {
@@ -69,6 +69,7 @@ func bench(rkt string, n, pulls int, only []string) error {
 		{"list", func() error { return b.list(n) }},
 		{"pull", func() error { return b.pull(pulls) }},
 		{"vm", func() error { return b.vm(min(n, 7)) }},
+		{"vmio", func() error { return b.vmio(min(n, 5)) }},
 	}
 	for _, s := range sections {
 		for _, o := range only {

@@ -21,29 +21,13 @@ import (
 // kernel and the same initramfs up to the first byte that the agent in it writes. The bare machine has no disk and
 // no pod: what is above 1 is all of rkt's doing. Seconds mean nothing where the machine is emulated.
 func (b *peers) vm(n int) error {
-	kernel, modules := os.Getenv("RKT_TEST_VM_KERNEL"), os.Getenv("RKT_TEST_VM_MODULES")
-	if kernel == "" {
-		fmt.Println("\nstart in a machine: skipped, RKT_TEST_VM_KERNEL names no kernel (make bench does)")
-		return nil
-	}
-	accel := os.Getenv("RKT_TEST_VM_ACCEL")
-	if accel == "" {
-		accel = "tcg"
-	}
-	conf, err := json.Marshal(map[string]string{"accel": accel, "kernel": kernel, "modules": modules})
-	if err != nil {
-		return err
-	}
-	etc := filepath.Join(b.dir, "etc")
-	if err := os.MkdirAll(filepath.Join(etc, "plugins"), 0o755); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(etc, "plugins/stage1-qemu.json"), conf, 0o644); err != nil {
+	v, err := b.machine()
+	if err != nil || v == nil {
 		return err
 	}
 	pod := func() (time.Duration, *os.ProcessState, error) {
 		cmd := exec.Command(b.rkt, "run", "--rm", "--stage1=qemu", "--net=none", b.image, "--exec=/bin/sh", "--", "-c", "echo x")
-		cmd.Env = append(slices.Clone(b.env), "RKT_LOCAL_CONFIG="+etc)
+		cmd.Env = append(slices.Clone(b.env), "RKT_LOCAL_CONFIG="+v.etc)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			return 0, nil, err
@@ -64,13 +48,13 @@ func (b *peers) vm(n int) error {
 	if _, _, err := pod(); err != nil { // fills the caches
 		return err
 	}
-	initramfs, err := filepath.Glob(filepath.Join(b.dir, "data/cache/stage1-qemu/initramfs/*.*"))
-	if err != nil || len(initramfs) != 1 {
-		return fmt.Errorf("find the initramfs of stage1-qemu: %v, %w", initramfs, err)
+	initramfs, err := v.initramfs(b)
+	if err != nil {
+		return err
 	}
 	rows := []*row{{name: "qemu, bare, to the agent's first byte"}, {name: "rkt run --stage1=qemu, to the app's first byte"}}
 	for range n {
-		for i, run := range []func() (time.Duration, *os.ProcessState, error){func() (time.Duration, *os.ProcessState, error) { return bare(accel, kernel, initramfs[0]) }, pod} {
+		for i, run := range []func() (time.Duration, *os.ProcessState, error){func() (time.Duration, *os.ProcessState, error) { return bare(v.accel, v.kernel, initramfs) }, pod} {
 			took, state, err := run()
 			if err != nil {
 				return err
@@ -78,9 +62,43 @@ func (b *peers) vm(n int) error {
 			rows[i].wall, rows[i].cpu = append(rows[i].wall, took), append(rows[i].cpu, state.UserTime()+state.SystemTime())
 		}
 	}
-	show("start in a machine, accel "+accel, rows)
+	show("start in a machine, accel "+v.accel, rows)
 	fmt.Printf("%-44s %9.2f\n", "ratio of the minima", float64(slices.Min(rows[1].wall))/float64(slices.Min(rows[0].wall)))
 	return nil
+}
+
+// machine is the kernel that the machines of a run boot, and the configuration that has rkt boot it.
+type machine struct{ kernel, accel, etc string }
+
+// machine is nil when there is no kernel, which it says.
+func (b *peers) machine() (*machine, error) {
+	kernel, modules := os.Getenv("RKT_TEST_VM_KERNEL"), os.Getenv("RKT_TEST_VM_MODULES")
+	if kernel == "" {
+		fmt.Println("\nmachines: skipped, RKT_TEST_VM_KERNEL names no kernel (make bench does)")
+		return nil, nil
+	}
+	accel := os.Getenv("RKT_TEST_VM_ACCEL")
+	if accel == "" {
+		accel = "tcg"
+	}
+	conf, err := json.Marshal(map[string]string{"accel": accel, "kernel": kernel, "modules": modules})
+	if err != nil {
+		return nil, err
+	}
+	etc := filepath.Join(b.dir, "etc")
+	if err := os.MkdirAll(filepath.Join(etc, "plugins"), 0o755); err != nil {
+		return nil, err
+	}
+	return &machine{kernel, accel, etc}, os.WriteFile(filepath.Join(etc, "plugins/stage1-qemu.json"), conf, 0o644)
+}
+
+// initramfs is the one that stage1-qemu made for its first pod.
+func (m *machine) initramfs(b *peers) (string, error) {
+	found, err := filepath.Glob(filepath.Join(b.dir, "data/cache/stage1-qemu/initramfs/*.*"))
+	if err != nil || len(found) != 1 {
+		return "", fmt.Errorf("find the initramfs of stage1-qemu: %v, %w", found, err)
+	}
+	return found[0], nil
 }
 
 // bare boots a machine of the size that a pod of one app without a limit gets, and ends it at the agent's greeting.
