@@ -25,17 +25,21 @@ CNI_PKG_static     := ipam/static
 CNI_PKG_tuning     := meta/tuning
 CNI_PKG_firewall   := meta/firewall
 
-.PHONY: all build rkt plugins cni install demo test check unit e2e race fuzz bench cross reproducible generate guest-test guest-vm-test clean
+.PHONY: all build rkt plugins conformance cni install demo test check unit e2e race fuzz bench cross reproducible generate guest-test guest-vm-test clean
 
 all: build
 
-build: rkt plugins
+build: rkt plugins conformance
 
 rkt:
 	$(GOBUILD) -o $(DIST)/bin/rkt ./cmd/rkt
 	$(GOBUILD) -o $(DIST)/lib/rkt/rkt-finish ./cmd/rkt-finish
 
 plugins: $(addprefix plugin-,$(PLUGINS))
+
+# For vendors: docs/conformance.md.
+conformance:
+	$(GOBUILD) -o $(DIST)/bin/rkt-conformance ./sdk/conformance/cmd/rkt-conformance
 
 # A plugin's manifest is what its binary says of itself, so the two cannot drift. When building for another
 # architecture, the binary of this machine says it.
