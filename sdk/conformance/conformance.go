@@ -4,8 +4,10 @@ import (
 	"context"
 	"slices"
 
+	"github.com/rkt/rkt/v2/sdk/conformance/internal/checks/fetcher"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/checks/protocol"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/checks/static"
+	"github.com/rkt/rkt/v2/sdk/conformance/internal/checks/verifier"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/report"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/suite"
 )
@@ -60,7 +62,7 @@ type Info struct {
 
 // checks are all of them, in the order in which they are run.
 func checks() []suite.Check {
-	return slices.Concat(static.Checks(), protocol.Checks())
+	return slices.Concat(static.Checks(), protocol.Checks(), fetcher.Checks(), verifier.Checks())
 }
 
 // List returns every check.

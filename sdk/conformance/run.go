@@ -6,6 +6,7 @@ import "context"
 type T interface {
 	Helper()
 	Context() context.Context
+	Cleanup(f func())
 	Logf(format string, args ...any)
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)

@@ -26,9 +26,10 @@ type Options struct {
 	FDs       []FD
 	// Host is the network namespace that plays the host for the plugin; nil: this one.
 	Host *os.File
-	// ReadOnly makes everything but Writable and the socket's directory read-only, and /tmp empty (root only).
-	ReadOnly bool
-	Writable []string
+	// ReadOnly makes everything but Writable and the socket's directory read-only; NoTmp makes /tmp empty beside that
+	// (root only).
+	ReadOnly, NoTmp bool
+	Writable        []string
 	// NoNetwork gives it an empty network namespace (root only).
 	NoNetwork bool
 	// Handshake is how long the line may take; 10 s when 0. The contract says 5 s, on a machine with nothing else to do.

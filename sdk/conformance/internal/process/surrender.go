@@ -28,7 +28,7 @@ func surrender(o Options) error {
 		}
 	}
 	if o.ReadOnly {
-		if err := readOnly(append([]string{o.SocketDir}, o.Writable...), o.Dir); err != nil {
+		if err := readOnly(append([]string{o.SocketDir}, o.Writable...), o.Dir, o.NoTmp); err != nil {
 			return fmt.Errorf("make / read-only: %w", err)
 		}
 	}
@@ -61,11 +61,12 @@ func host(ns *os.File) error {
 	return nil
 }
 
-// readOnly makes a mount namespace for the thread in which nothing but the given directories can be written, and
-// /tmp holds only them and the plugin.
-func readOnly(writable []string, plugin string) error {
+// readOnly makes a mount namespace for the thread in which nothing but the given directories can be written. With
+// noTmp, /tmp holds only them and the plugin.
+func readOnly(writable []string, plugin string, noTmp bool) error {
+	dirs := append(slices.Clone(writable), plugin)
 	open := map[string]int{}
-	for _, dir := range append(slices.Clone(writable), plugin) {
+	for _, dir := range dirs {
 		fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
 		if err != nil {
 			return &os.PathError{Op: "open_tree", Path: dir, Err: err}
@@ -83,11 +84,13 @@ func readOnly(writable []string, plugin string) error {
 	if err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, ro); err != nil {
 		return os.NewSyscallError("mount_setattr", err)
 	}
-	if err := unix.Mount("empty", "/tmp", "tmpfs", 0, "mode=0711"); err != nil {
-		return os.NewSyscallError("mount", err)
+	if noTmp {
+		if err := unix.Mount("empty", "/tmp", "tmpfs", 0, "mode=0711"); err != nil {
+			return os.NewSyscallError("mount", err)
+		}
 	}
-	for _, dir := range append(slices.Clone(writable), plugin) {
-		if strings.HasPrefix(dir, "/tmp/") {
+	for _, dir := range dirs {
+		if noTmp && strings.HasPrefix(dir, "/tmp/") {
 			if err := os.MkdirAll(dir, 0o711); err != nil {
 				return err
 			}
@@ -96,8 +99,10 @@ func readOnly(writable []string, plugin string) error {
 			return &os.PathError{Op: "move_mount", Path: dir, Err: err}
 		}
 	}
-	if err := unix.MountSetattr(unix.AT_FDCWD, "/tmp", 0, ro); err != nil {
-		return os.NewSyscallError("mount_setattr", err)
+	if noTmp {
+		if err := unix.MountSetattr(unix.AT_FDCWD, "/tmp", 0, ro); err != nil {
+			return os.NewSyscallError("mount_setattr", err)
+		}
 	}
 	return unix.MountSetattr(unix.AT_FDCWD, filepath.Clean(plugin), 0, ro)
 }

@@ -3,7 +3,6 @@ package protocol
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,7 +23,7 @@ func session(ctx context.Context, e *suite.Env) (*process.Process, error) {
 		}
 	}
 	_ = refuses(ctx, p, notJSON) // PL-CONF-01 judges
-	return p, errors.Join(e.Configure(ctx, p.Conn), ask(ctx, p))
+	return p, e.Configure(ctx, p.Conn)
 }
 
 func levels() []string { return []string{"trace", "debug", "info", "warn", "error"} }
@@ -84,11 +83,9 @@ func memory(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
-	return WithinMemory(e, p)
-}
-
-// WithinMemory looks at the most memory that was resident so far.
-func WithinMemory(e *suite.Env, p *process.Process) error {
+	if err := ask(ctx, p); err != nil {
+		return err
+	}
 	rss, err := p.PeakRSS()
 	if err != nil {
 		return err
