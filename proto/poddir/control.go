@@ -7,7 +7,8 @@ package poddir
 //	  {"op":"stop","graceSeconds":5}  ─────────▶
 //	  ◀───────── {"ok":true}                        the request is noted; the lock's release is the end
 //
-// Further operations come with further capabilities; an unknown one is answered {"ok":false,"error":"..."}.
+// Further operations come with further capabilities; an unknown one is answered {"ok":false,"error":"..."}
+// (S1-LIFE-16).
 
 // ControlRequest is one line to the supervisor.
 type ControlRequest struct {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rkt/rkt/v2/proto/manifest"
+	"github.com/rkt/rkt/v2/sdk/conformance/internal/process"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/report"
 )
 
@@ -58,6 +59,12 @@ func Run(ctx context.Context, p Plugin, checks []Check, o Options) (*report.Repo
 	m, merr := ReadManifest(dir)
 	if merr == nil {
 		r.Plugin, r.Version = m.Name, m.Version
+	}
+	if o.Level >= Lifecycle && o.App == "" && m != nil && m.Provision(manifest.ServiceStage1) != nil {
+		return nil, errors.New("pods of level lifecycle need the kit's program in them: Options.App")
+	}
+	if err := process.Seal(); err != nil {
+		return nil, err
 	}
 	base, err := os.MkdirTemp("", "rkt-conformance-")
 	if err != nil {
