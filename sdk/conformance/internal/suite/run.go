@@ -131,11 +131,14 @@ func (s *run) try(ctx context.Context, c *Check) (err error) {
 	if limit == 0 {
 		limit = defaultLimit
 	}
+	if s.options.Impatient {
+		limit /= 10
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("given up after %v", limit))
 	defer cancel()
 	p := s.plugin
 	e := &Env{
-		Plugin: &p, Manifest: s.manifest, Service: c.Service, App: s.options.App, Log: s.options.Log,
+		Plugin: &p, Manifest: s.manifest, Service: c.Service, App: s.options.App, Impatient: s.options.Impatient, Log: s.options.Log,
 		// One generator a check: the moments of one do not depend on which others are run.
 		Rand: rand.New(rand.NewPCG(s.options.Seed, hash(c.ID))),
 	}

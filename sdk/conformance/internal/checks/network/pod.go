@@ -94,7 +94,7 @@ func (s *site) look() ([]string, error) {
 // clean waits until the host has nothing that it did not have before. Tables may stay that are empty of pods.
 func (s *site) clean() error {
 	var extra []string
-	for deadline := time.Now().Add(settle); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(s.e.Within(settle)); ; time.Sleep(10 * time.Millisecond) {
 		now, err := s.look()
 		if err != nil {
 			return err

@@ -308,7 +308,7 @@ func plansAgain(ctx context.Context, e *suite.Env) error {
 	if err := p.Start(e.Plugin.Dir, e.Manifest.Exec, again); err != nil {
 		return err
 	}
-	if code, err := p.Wait(startLimit); err != nil || code != 7 {
+	if code, err := p.Wait(e.Within(startLimit)); err != nil || code != 7 {
 		return fmt.Errorf("a pod whose Run was repeated and killed ended with %d, want 7: %w%s", code, err, p.Said())
 	}
 	return nil

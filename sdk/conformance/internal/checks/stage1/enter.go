@@ -56,7 +56,7 @@ func entered(ctx context.Context, e *suite.Env, p *pod.Pod, tty bool, words ...s
 	if err != nil {
 		return nil, 0, err
 	}
-	stop := time.AfterFunc(startLimit, func() { _ = cmd.Process.Kill() })
+	stop := time.AfterFunc(e.Within(startLimit), func() { _ = cmd.Process.Kill() })
 	defer stop.Stop()
 	text, _ := io.ReadAll(out) // of a terminal whose other side is closed an error is the end
 	werr := cmd.Wait()
@@ -159,7 +159,7 @@ func enterConfined(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
-	app, err := p.Report(startLimit, "app")
+	app, err := p.Report(e.Within(startLimit), "app")
 	if err != nil {
 		return err
 	}

@@ -126,7 +126,7 @@ func ended(ctx context.Context, e *suite.Env, apps ...poddir.App) (*pod.Pod, int
 	if err != nil {
 		return p, 0, err
 	}
-	code, err := p.Wait(startLimit)
+	code, err := p.Wait(e.Within(startLimit))
 	return p, code, err
 }
 
@@ -139,13 +139,13 @@ func running(ctx context.Context, e *suite.Env, apps ...poddir.App) (*pod.Pod, e
 	if err != nil {
 		return p, err
 	}
-	if err := p.Ready(startLimit); err != nil {
+	if err := p.Ready(e.Within(startLimit)); err != nil {
 		return p, err
 	}
 	// Ready says that the programs were executed; the kit's have to come as far as their word.
 	for _, a := range apps {
 		if last := a.Argv[len(a.Argv)-1]; last == "sleep" {
-			if err := p.Hear(startLimit, "waiting"); err != nil {
+			if err := p.Hear(e.Within(startLimit), "waiting"); err != nil {
 				return p, err
 			}
 		}
@@ -187,11 +187,11 @@ func report(ctx context.Context, e *suite.Env, change func(p *pod.Pod, a *poddir
 	if err := launch(ctx, e, p); err != nil {
 		return p, nil, err
 	}
-	r, err := p.Report(startLimit, "r")
+	r, err := p.Report(e.Within(startLimit), "r")
 	if err != nil {
 		return p, nil, err
 	}
-	if code, err := p.Wait(endLimit); err != nil || code != 0 {
+	if code, err := p.Wait(e.Within(endLimit)); err != nil || code != 0 {
 		return p, nil, fmt.Errorf("the pod ended with %d, %w%s", code, err, p.Said())
 	}
 	return p, r, nil

@@ -212,7 +212,7 @@ func isoVolume(ctx context.Context, e *suite.Env) error {
 	if err := errors.Join(p.Write(), os.MkdirAll(filepath.Join(p.Dir, poddir.VolumesDir, "v"), 0o755), launch(ctx, e, p)); err != nil {
 		return err
 	}
-	code, err := p.Wait(startLimit)
+	code, err := p.Wait(e.Within(startLimit))
 	if err != nil {
 		return err
 	}

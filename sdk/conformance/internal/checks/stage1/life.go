@@ -88,7 +88,7 @@ func lock(ctx context.Context, e *suite.Env) error {
 		return errors.New("the pod runs, and its lock is free")
 	}
 	p.Kill()
-	return free(p, endLimit)
+	return free(p, e.Within(endLimit))
 }
 
 // outcome checks the three places in which an app's end is to be seen.
@@ -175,10 +175,10 @@ func lastOne(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Hear(startLimit, "waiting"); err != nil {
+	if err := p.Hear(e.Within(startLimit), "waiting"); err != nil {
 		return err
 	}
-	err = p.Until(startLimit, "the first app's end", func() bool {
+	err = p.Until(e.Within(startLimit), "the first app's end", func() bool {
 		s := p.Status("one")
 		return s != nil && s.State == poddir.AppExited
 	})
@@ -261,10 +261,10 @@ func input(ctx context.Context, e *suite.Env) error {
 	if err := errors.Join(p.Type(testapp.Mark+"typed\n"), p.CloseInput()); err != nil {
 		return err
 	}
-	if err := p.Hear(startLimit, "typed"); err != nil {
+	if err := p.Hear(e.Within(startLimit), "typed"); err != nil {
 		return err
 	}
-	if code, err := p.Wait(endLimit); err != nil || code != 3 {
+	if code, err := p.Wait(e.Within(endLimit)); err != nil || code != 3 {
 		return fmt.Errorf("after the end of its input the pod ended with %d, want 3: %w", code, err)
 	}
 	return nil
@@ -284,7 +284,7 @@ func finish(ctx context.Context, e *suite.Env) error {
 	if err := errors.Join(p.Write(), launch(ctx, e, p)); err != nil {
 		return err
 	}
-	code, err := p.Wait(startLimit)
+	code, err := p.Wait(e.Within(startLimit))
 	if err != nil {
 		return err
 	}
@@ -316,14 +316,14 @@ func restart(ctx context.Context, e *suite.Env) error {
 		return err
 	}
 	p.Kill()
-	if err := errors.Join(gone(p, endLimit), free(p, endLimit), cleanup(ctx, e, p)); err != nil {
+	if err := errors.Join(gone(p, e.Within(endLimit)), free(p, e.Within(endLimit)), cleanup(ctx, e, p)); err != nil {
 		return err
 	}
 	p.Doc.Apps[0].Argv = pod.App("one", "exit", "5").Argv
 	if err := errors.Join(p.Write(), launch(ctx, e, p)); err != nil {
 		return fmt.Errorf("the second start: %w", err)
 	}
-	code, err := p.Wait(startLimit)
+	code, err := p.Wait(e.Within(startLimit))
 	if err != nil {
 		return fmt.Errorf("the second start: %w", err)
 	}
@@ -341,7 +341,7 @@ func orphan(ctx context.Context, e *suite.Env) error {
 	if code != 0 || !slices.ContainsFunc(p.Lines(), func(l string) bool { return strings.HasPrefix(l, "spawned ") }) {
 		return fmt.Errorf("an app that leaves a child ended with %d%s", code, p.Said())
 	}
-	return gone(p, endLimit)
+	return gone(p, e.Within(endLimit))
 }
 
 func detached(ctx context.Context, e *suite.Env) error {
@@ -356,7 +356,7 @@ func detached(ctx context.Context, e *suite.Env) error {
 	if err := errors.Join(p.Write(), launch(ctx, e, p)); err != nil {
 		return err
 	}
-	if _, err := p.Wait(startLimit); err != nil {
+	if _, err := p.Wait(e.Within(startLimit)); err != nil {
 		return err
 	}
 	b, err := os.ReadFile(filepath.Join(p.Dir, poddir.LogsDir, "one.log"))

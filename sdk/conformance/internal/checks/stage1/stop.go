@@ -22,8 +22,8 @@ import (
 )
 
 // stopped checks that the pod says that somebody stopped it.
-func stopped(p *pod.Pod, code int) error {
-	got, err := p.Wait(endLimit)
+func stopped(e *suite.Env, p *pod.Pod, code int) error {
+	got, err := p.Wait(e.Within(endLimit))
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func stop(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Hear(startLimit, "waiting"); err != nil {
+	if err := p.Hear(e.Within(startLimit), "waiting"); err != nil {
 		return err
 	}
 	for range 2 { // the second finds it stopping, or ended
@@ -52,7 +52,7 @@ func stop(ctx context.Context, e *suite.Env) error {
 			return err
 		}
 	}
-	if err := stopped(p, 0); err != nil {
+	if err := stopped(e, p, 0); err != nil {
 		return err
 	}
 	if !slices.Contains(p.Lines(), "got 10") {
@@ -66,14 +66,14 @@ func stopGrace(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Hear(startLimit, "stubborn"); err != nil {
+	if err := p.Hear(e.Within(startLimit), "stubborn"); err != nil {
 		return err
 	}
 	start := time.Now()
 	if err := stopPod(ctx, e, p, &stage1v1.StopRequest{GraceSeconds: 1}); err != nil {
 		return err
 	}
-	if err := stopped(p, 137); err != nil {
+	if err := stopped(e, p, 137); err != nil {
 		return err
 	}
 	if took := time.Since(start); took < 900*time.Millisecond {
@@ -82,7 +82,7 @@ func stopGrace(ctx context.Context, e *suite.Env) error {
 	if s := p.Status("one"); s == nil || s.Code != 137 {
 		return fmt.Errorf("the app's status is %+v, want code 137", s)
 	}
-	return gone(p, endLimit)
+	return gone(p, e.Within(endLimit))
 }
 
 func stopForce(ctx context.Context, e *suite.Env) error {
@@ -90,13 +90,13 @@ func stopForce(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Hear(startLimit, "stubborn"); err != nil {
+	if err := p.Hear(e.Within(startLimit), "stubborn"); err != nil {
 		return err
 	}
 	if err := stopPod(ctx, e, p, &stage1v1.StopRequest{Force: true, GraceSeconds: 600}); err != nil {
 		return err
 	}
-	return errors.Join(stopped(p, 137), gone(p, endLimit))
+	return errors.Join(stopped(e, p, 137), gone(p, e.Within(endLimit)))
 }
 
 func stopSignal(ctx context.Context, e *suite.Env) error {
@@ -107,7 +107,7 @@ func stopSignal(ctx context.Context, e *suite.Env) error {
 	if err := p.Signal(unix.SIGTERM); err != nil {
 		return err
 	}
-	return stopped(p, 0)
+	return stopped(e, p, 0)
 }
 
 func crash(ctx context.Context, e *suite.Env) error {
@@ -116,11 +116,11 @@ func crash(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := p.Hear(startLimit, "stubborn"); err != nil {
+	if err := p.Hear(e.Within(startLimit), "stubborn"); err != nil {
 		return err
 	}
 	p.Kill()
-	return errors.Join(free(p, endLimit), gone(p, endLimit))
+	return errors.Join(free(p, e.Within(endLimit)), gone(p, e.Within(endLimit)))
 }
 
 func crashClean(ctx context.Context, e *suite.Env) error {
@@ -129,7 +129,7 @@ func crashClean(ctx context.Context, e *suite.Env) error {
 		return err
 	}
 	p.Kill()
-	if err := gone(p, endLimit); err != nil {
+	if err := gone(p, e.Within(endLimit)); err != nil {
 		return err
 	}
 	for range 2 {
@@ -148,7 +148,7 @@ func clean(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(gone(p, endLimit), cleanup(ctx, e, p)); err != nil {
+	if err := errors.Join(gone(p, e.Within(endLimit)), cleanup(ctx, e, p)); err != nil {
 		return err
 	}
 	if left := p.Mounts(); len(left) > 0 {
@@ -206,5 +206,5 @@ func control(ctx context.Context, e *suite.Env) error {
 			return fmt.Errorf("the reply to %s is %s", line.text, b)
 		}
 	}
-	return stopped(p, 0)
+	return stopped(e, p, 0)
 }
