@@ -2,7 +2,9 @@ package static
 
 import (
 	"debug/elf"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,28 +20,34 @@ func machines() map[string]elf.Machine {
 	}
 }
 
-// binaries calls f with every ELF file that the manifest names. exec must be one; a program may be a script.
+// binaries calls f with every file that the manifest names and that is there, with its ELF form, or nil when it has none.
+// exec must be a binary; a program may be a script.
 func binaries(e *suite.Env, f func(name string, b *elf.File) error) error {
-	if err := parsed(e); err != nil {
-		return err
-	}
-	for i, name := range files(e) {
-		file, err := os.Open(filepath.Join(e.Plugin.Dir, name))
+	return present(e, func(name, path string) error {
+		file, err := os.Open(path)
 		if err != nil {
 			return err
 		}
+		defer file.Close()
 		b, err := elf.NewFile(file)
-		if err != nil && i == 0 {
-			file.Close()
-			return fmt.Errorf("%s is not an ELF binary, and a script cannot be a plugin: %w", name, err)
-		}
-		if err == nil {
-			err = f(name, b)
-		} else {
-			err = nil
-		}
-		file.Close()
 		if err != nil {
+			b = nil
+		}
+		return f(name, b)
+	})
+}
+
+// present calls f with every file that the manifest names and that is there; PL-FILE-03 finds those that are not.
+func present(e *suite.Env, f func(name, path string) error) error {
+	if err := parsed(e); err != nil {
+		return err
+	}
+	for _, name := range files(e) {
+		path := filepath.Join(e.Plugin.Dir, name)
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := f(name, path); err != nil {
 			return err
 		}
 	}
@@ -52,7 +60,10 @@ func arch(e *suite.Env) error {
 		return suite.Skip("the kit does not know the ELF machine of %s", runtime.GOARCH)
 	}
 	return binaries(e, func(name string, b *elf.File) error {
-		if b.Machine != want {
+		if b == nil && name == e.Manifest.Exec {
+			return fmt.Errorf("%s is not an ELF binary, and a script cannot be a plugin", name)
+		}
+		if b != nil && b.Machine != want {
 			return fmt.Errorf("%s is built for %v, this machine is %s", name, b.Machine, runtime.GOARCH)
 		}
 		return nil
@@ -61,6 +72,9 @@ func arch(e *suite.Env) error {
 
 func linked(e *suite.Env) error {
 	return binaries(e, func(name string, b *elf.File) error {
+		if b == nil {
+			return nil // PL-FILE-04 finds it
+		}
 		for _, p := range b.Progs {
 			if p.Type == elf.PT_INTERP {
 				return fmt.Errorf("%s wants a dynamic linker, which a pinned copy cannot count on: build it static (Go: CGO_ENABLED=0)", name)
