@@ -49,6 +49,7 @@ and it exits with the pod's status.`,
 	f.StringVar(&a.flags.LocalConfig, "local-config", "", "administrator's configuration `directory` (default "+config.DefaultLocalConfig+")")
 	f.StringArrayVar(&a.flags.PluginPath, "plugin-dir", nil, "`directory` of plugins, searched first (as root: needs --insecure-options=plugin)")
 	f.StringSliceVar(&a.flags.Insecure, "insecure-options", nil, "protections to turn off: "+insecureWords())
+	f.BoolVar(&a.flags.TrustHTTPS, "trust-keys-from-https", false, "trust public keys that a name's server offers over https without asking")
 	f.BoolVar(&a.flags.Debug, "debug", false, "show whole error chains and the plugins' logs")
 	root.AddCommand(a.runCmd(), a.prepareCmd(), a.runPreparedCmd(), a.fetchCmd(), a.listCmd(), a.statusCmd(), a.stopCmd(),
 		a.enterCmd(), a.logsCmd(), a.rmCmd(), a.gcCmd(), a.catManifestCmd(), a.imageCmd(), a.trustCmd(), a.pluginCmd(),
@@ -113,6 +114,7 @@ func (a *app) engine() (*engine.Engine, error) {
 	}
 	e, err := engine.New(c, engine.Observer{
 		Progress: a.progress(),
+		Review:   a.reviewer(c.TrustHTTPS),
 		Warn:     func(msg string) { fmt.Fprintf(a.stderr, "rkt: %s\n", quoteControl(msg)) },
 		Log:      slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level})),
 	})

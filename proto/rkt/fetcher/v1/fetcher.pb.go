@@ -164,8 +164,12 @@ type Access struct {
 	Credentials   []*Credential          `protobuf:"bytes,3,rep,name=credentials,proto3" json:"credentials,omitempty"`
 	SignatureFile string                 `protobuf:"bytes,4,opt,name=signature_file,json=signatureFile,proto3" json:"signature_file,omitempty"`  // --signature; readable by the fetcher
 	WantSignature bool                   `protobuf:"varint,5,opt,name=want_signature,json=wantSignature,proto3" json:"want_signature,omitempty"` // a detached signature must be delivered beside the image, as a blob of its own
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Deliver the signatures alone, so that a signer nobody trusts is refused before the image is moved: done has of
+	// the image its media type alone. No signature is no error: a server may hold it back until the image was asked
+	// for. The call without this field follows, on the same directory. Only with capability "signatures".
+	SignaturesOnly bool `protobuf:"varint,6,opt,name=signatures_only,json=signaturesOnly,proto3" json:"signatures_only,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Access) Reset() {
@@ -229,6 +233,13 @@ func (x *Access) GetSignatureFile() string {
 func (x *Access) GetWantSignature() bool {
 	if x != nil {
 		return x.WantSignature
+	}
+	return false
+}
+
+func (x *Access) GetSignaturesOnly() bool {
+	if x != nil {
+		return x.SignaturesOnly
 	}
 	return false
 }
@@ -871,14 +882,15 @@ const file_rkt_fetcher_v1_fetcher_proto_rawDesc = "" +
 	"\vannotations\x18\x04 \x03(\v2+.rkt.fetcher.v1.Descriptor.AnnotationsEntryR\vannotations\x1a>\n" +
 	"\x10AnnotationsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd6\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xff\x01\n" +
 	"\x06Access\x12\x1d\n" +
 	"\n" +
 	"allow_http\x18\x01 \x01(\bR\tallowHttp\x12!\n" +
 	"\finsecure_tls\x18\x02 \x01(\bR\vinsecureTls\x12<\n" +
 	"\vcredentials\x18\x03 \x03(\v2\x1a.rkt.fetcher.v1.CredentialR\vcredentials\x12%\n" +
 	"\x0esignature_file\x18\x04 \x01(\tR\rsignatureFile\x12%\n" +
-	"\x0ewant_signature\x18\x05 \x01(\bR\rwantSignature\"n\n" +
+	"\x0ewant_signature\x18\x05 \x01(\bR\rwantSignature\x12'\n" +
+	"\x0fsignatures_only\x18\x06 \x01(\bR\x0esignaturesOnly\"n\n" +
 	"\n" +
 	"Credential\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x1a\n" +

@@ -47,7 +47,7 @@ type FetcherServiceClient interface {
 	// called <name>.partial and are resumed when the call is made again on the same directory.
 	// For an index of several platforms only the manifest of the asked platform (and its blobs) is needed.
 	//
-	// Caller: core, once per image.
+	// Caller: core, once per image, and once before for the signatures (signatures_only).
 	// Idempotent: yes; after a kill at any moment the same call reaches the same layout.
 	// Deadline: set by core (default 1 h); cancelled by the user's Ctrl-C.
 	// Errors: as Resolve, and DIGEST_MISMATCH when the server sent other bytes than it promised.
@@ -126,7 +126,7 @@ type FetcherServiceServer interface {
 	// called <name>.partial and are resumed when the call is made again on the same directory.
 	// For an index of several platforms only the manifest of the asked platform (and its blobs) is needed.
 	//
-	// Caller: core, once per image.
+	// Caller: core, once per image, and once before for the signatures (signatures_only).
 	// Idempotent: yes; after a kill at any moment the same call reaches the same layout.
 	// Deadline: set by core (default 1 h); cancelled by the user's Ctrl-C.
 	// Errors: as Resolve, and DIGEST_MISMATCH when the server sent other bytes than it promised.
