@@ -38,11 +38,12 @@ rkt:
 plugins: $(addprefix plugin-,$(PLUGINS))
 
 # A plugin's manifest is what its binary says of itself, so the two cannot drift. When building for another
-# architecture, the binary of this machine says it.
+# architecture, one for this machine says it.
+HOSTARCH := $(shell go env GOHOSTARCH)
 plugin-%:
 	mkdir -p $(LIB)/$*
 	$(GOBUILD) -o $(LIB)/$*/rkt-$* ./plugins/$*
-	CGO_ENABLED=0 go run $(STATIC) ./plugins/$* manifest > $(LIB)/$*/plugin.json.tmp
+	$(if $(filter $(HOSTARCH),$(GOARCH)),$(LIB)/$*/rkt-$*,CGO_ENABLED=0 GOARCH=$(HOSTARCH) go run $(STATIC) ./plugins/$*) manifest > $(LIB)/$*/plugin.json.tmp
 	mv $(LIB)/$*/plugin.json.tmp $(LIB)/$*/plugin.json
 
 plugin-stage1-linux: stage1-linux-supervisor
