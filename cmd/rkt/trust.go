@@ -17,6 +17,7 @@ import (
 func (a *app) trustCmd() *cobra.Command {
 	var prefix string
 	var root, yes, list bool
+	var form format
 	c := &cobra.Command{
 		Use:   "trust (--prefix=PREFIX | --root) [FLAGS] [PUBKEY...]",
 		Short: "trust public keys for image names below a prefix",
@@ -31,13 +32,20 @@ by appc discovery of the prefix. The fingerprints are shown and must be agreed t
 	f.BoolVar(&root, "root", false, "trust the keys for every name")
 	f.BoolVar(&yes, "skip-fingerprint-review", false, "do not ask")
 	f.BoolVar(&list, "list", false, "list the trusted keys")
+	addFormat(c, &form)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := form.check(); err != nil {
+			return err
+		}
+		if form != "" && !list {
+			return usagef("--format is for --list")
+		}
 		e, err := a.engine()
 		if err != nil {
 			return err
 		}
 		if list {
-			return a.listKeys(e)
+			return a.listKeys(e, form)
 		}
 		switch {
 		case root == (prefix != ""):
@@ -144,25 +152,55 @@ func (a *app) ask(r io.Reader, question string) (bool, error) {
 	}
 }
 
-func (a *app) listKeys(e *engine.Engine) error {
+// keyJSON is a trusted key in trust --list.
+type keyJSON struct {
+	Prefix      string   `json:"prefix" jsonschema:"of the image names that it is trusted for; empty: every name"`
+	Fingerprint string   `json:"fingerprint"`
+	Identities  []string `json:"identities"`
+	State       keyState `json:"state" jsonschema:"masked: by an empty file of the administrator"`
+	Error       string   `json:"error,omitempty" jsonschema:"why it is broken"`
+}
+
+type keyState string
+
+const (
+	keyTrusted keyState = "trusted"
+	keyMasked  keyState = "masked"
+	keyBroken  keyState = "broken"
+)
+
+func (a *app) listKeys(e *engine.Engine, form format) error {
 	keys, err := e.Keyring().List()
 	if err != nil {
 		return err
 	}
-	var rows [][]string
-	for _, k := range keys {
-		state := "trusted"
-		switch {
-		case k.Err != nil:
-			state = "broken: " + k.Err.Error()
-		case k.Masked:
-			state = "masked"
-		}
-		prefix := k.Prefix
-		if prefix == trust.Root {
-			prefix = "(every name)"
-		}
-		rows = append(rows, []string{prefix, k.ID, first(k.Info.Identities), state})
+	out, rows := keyRows(keys)
+	if form != "" {
+		return form.print(a.stdout, out)
 	}
 	return table(a.stdout, []string{"PREFIX", "FINGERPRINT", "IDENTITY", "STATE"}, rows)
+}
+
+// keyRows are the keys for machines and for people.
+func keyRows(keys []trust.Listed) ([]keyJSON, [][]string) {
+	out, rows := []keyJSON{}, [][]string{}
+	for _, k := range keys {
+		j := keyJSON{Prefix: k.Prefix, Fingerprint: k.ID, Identities: list(k.Info.Identities), State: keyTrusted}
+		switch {
+		case k.Err != nil:
+			j.State, j.Error = keyBroken, k.Err.Error()
+		case k.Masked:
+			j.State = keyMasked
+		}
+		prefix, state := k.Prefix, string(j.State)
+		if prefix == trust.Root {
+			j.Prefix, prefix = "", "(every name)"
+		}
+		if j.Error != "" {
+			state += ": " + j.Error
+		}
+		out = append(out, j)
+		rows = append(rows, []string{prefix, k.ID, first(k.Info.Identities), state})
+	}
+	return out, rows
 }

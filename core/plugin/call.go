@@ -37,7 +37,7 @@ func (p *Process) Error(verb string, err error) error {
 			continue
 		}
 		k := kindOf(reason.Reason(info.GetReason()))
-		if k.ours {
+		if reason.SenderOf(k.reason) == reason.Core {
 			k = kindOf(reason.Internal)
 		}
 		out.Reason = k.reason

@@ -111,6 +111,8 @@ var rules = []rule{
 		why: "one door a dependency"},
 	{from: []string{"core", "cmd", "sdk", "plugins"}, except: []string{"sdk/vmguest/agent"}, not: []string{"github.com/hashicorp/yamux"}, direct: true,
 		why: "one door a dependency: no foreign type in the API that VM flavors and guests share"},
+	{from: []string{"cmd/rkt"}, except: []string{"cmd/rkt/internal/reference"}, not: []string{module + "/cmd/rkt/internal/reference"},
+		why: "rkt does not carry what writes its manual: only the build with -tags=reference links it"},
 	{from: []string{"cmd"}, not: []string{"os/exec", "syscall"}, direct: true,
 		why: "spawning and becoming processes have owners in core"},
 }
