@@ -82,9 +82,17 @@ What an exit status means: rkt help exit-codes.`,
 	f.StringSliceVar(&a.flags.Insecure, "insecure-options", nil, "protections to turn off: "+insecureWords())
 	f.BoolVar(&a.flags.TrustHTTPS, "trust-keys-from-https", false, "trust public keys that a name's server offers over https without asking")
 	f.BoolVar(&a.flags.Debug, "debug", false, "show whole error chains and the plugins' logs")
-	root.AddCommand(a.runCmd(), a.prepareCmd(), a.runPreparedCmd(), a.fetchCmd(), a.listCmd(), a.statusCmd(), a.stopCmd(),
-		a.enterCmd(), a.logsCmd(), a.rmCmd(), a.gcCmd(), a.catManifestCmd(), a.imageCmd(), a.trustCmd(), a.pluginCmd(),
-		a.versionCmd())
+	root.AddGroup(groups()...)
+	grouped(root, groupPods, a.runCmd(), a.prepareCmd(), a.runPreparedCmd(), a.listCmd(), a.statusCmd(), a.stopCmd(), a.enterCmd(),
+		a.logsCmd(), a.rmCmd(), a.gcCmd(), a.catManifestCmd())
+	grouped(root, groupImages, a.fetchCmd(), a.imageCmd(), a.trustCmd())
+	grouped(root, groupOthers, a.pluginCmd(), a.versionCmd())
+	root.SetHelpCommandGroupID(groupOthers)
+	root.SetCompletionCommandGroupID(groupOthers)
+	root.SetUsageFunc(usage)
+	for _, c := range root.Commands() {
+		plainUseLine(c)
+	}
 	return root
 }
 
@@ -171,4 +179,12 @@ func (a *app) printID(id string, err error) error {
 		fmt.Fprintln(a.stdout, id)
 	}
 	return err
+}
+
+// plainUseLine keeps cobra from adding "[flags]" to lines that say it already.
+func plainUseLine(c *cobra.Command) {
+	c.DisableFlagsInUseLine = true
+	for _, sub := range c.Commands() {
+		plainUseLine(sub)
+	}
 }
