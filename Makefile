@@ -27,11 +27,11 @@ CNI_PKG_static     := ipam/static
 CNI_PKG_tuning     := meta/tuning
 CNI_PKG_firewall   := meta/firewall
 
-.PHONY: all build rkt plugins share cni install demo test check unit e2e race fuzz bench cross reproducible generate guest-test guest-vm-test clean
+.PHONY: all build rkt plugins share conformance cni install demo test check unit e2e race fuzz bench cross reproducible generate guest-test guest-vm-test clean
 
 all: build
 
-build: rkt plugins share
+build: rkt plugins share conformance
 
 rkt:
 	$(GOBUILD) -o $(DIST)/bin/rkt ./cmd/rkt
@@ -43,6 +43,10 @@ share:
 	CGO_ENABLED=0 go run $(STATIC) -tags=grpcnotrace,reference ./cmd/rkt $(DIST)/share
 
 plugins: $(addprefix plugin-,$(PLUGINS))
+
+# For vendors: docs/conformance.md.
+conformance:
+	$(GOBUILD) -o $(DIST)/bin/rkt-conformance ./sdk/conformance/cmd/rkt-conformance
 
 # A plugin's manifest is what its binary says of itself, so the two cannot drift. When building for another
 # architecture, one for this machine says it.

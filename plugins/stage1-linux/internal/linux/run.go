@@ -37,6 +37,9 @@ var (
 
 // Configure takes the cache directory; the flavor has no settings.
 func (s *Stage1) Configure(_ context.Context, c plugin.Config) ([]plugin.Diagnostic, error) {
+	if len(c.JSON) > 0 {
+		return nil, plugin.ConfigInvalid("stage1-linux has no configuration: remove its file")
+	}
 	s.cacheDir = c.CacheDir
 	return nil, nil
 }

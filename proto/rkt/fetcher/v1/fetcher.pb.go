@@ -244,7 +244,9 @@ func (x *Access) GetSignaturesOnly() bool {
 	return false
 }
 
-// Credential is for one host and never sent to another one, nor over plain http.
+// Credential is for one host and never sent to another one, nor over plain http (FE-HTTP-13), nor along a redirect
+// (FE-HTTP-12). Where a server wants one and there is none that may be sent, that is AUTH_REQUIRED (FE-HTTP-10); one
+// that the server refuses is AUTH_DENIED (FE-HTTP-11).
 type Credential struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Host          string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"` // host[:port] as in the reference
@@ -591,7 +593,8 @@ func (*FetchEvent_Progress) isFetchEvent_Event() {}
 
 func (*FetchEvent_Done) isFetchEvent_Event() {}
 
-// Progress is for a bar: one item is one blob. Total 0 means unknown. done never falls.
+// Progress is for a bar: one item is one blob. Total 0 means unknown. done never falls, and never passes a total that
+// is known (FE-FETCH-09).
 type Progress struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Phase         string                 `protobuf:"bytes,1,opt,name=phase,proto3" json:"phase,omitempty"`  // "download", "copy", "convert"

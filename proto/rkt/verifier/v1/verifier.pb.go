@@ -221,7 +221,7 @@ type VerifyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Verdict       VerifyResponse_Verdict `protobuf:"varint,1,opt,name=verdict,proto3,enum=rkt.verifier.v1.VerifyResponse_Verdict" json:"verdict,omitempty"`
 	Signers       []*Signer              `protobuf:"bytes,2,rep,name=signers,proto3" json:"signers,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"` // for people: why not ACCEPT
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"` // for people: why not ACCEPT (VE-VERIFY-15)
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
