@@ -37,13 +37,12 @@ rkt:
 
 plugins: $(addprefix plugin-,$(PLUGINS))
 
-# A plugin's manifest is what its binary says of itself, so the two cannot drift. When building for another
+# A plugin's manifest, and the schema of its configuration, is what its binary says of itself, so they cannot drift. When building for another
 # architecture, the binary of this machine says it.
 plugin-%:
 	mkdir -p $(LIB)/$*
 	$(GOBUILD) -o $(LIB)/$*/rkt-$* ./plugins/$*
-	CGO_ENABLED=0 go run $(STATIC) ./plugins/$* manifest > $(LIB)/$*/plugin.json.tmp
-	mv $(LIB)/$*/plugin.json.tmp $(LIB)/$*/plugin.json
+	CGO_ENABLED=0 go run $(STATIC) ./plugins/$* manifest $(LIB)/$*
 
 plugin-stage1-linux: stage1-linux-supervisor
 stage1-linux-supervisor:

@@ -15,6 +15,7 @@ func Main(info Info, impl Verifier) {
 	serve.Main(serve.Plugin{
 		Manifest: Manifest(info, impl),
 		Impl:     impl,
+		Schema:   info.ConfigSchema,
 		Register: func(r serve.Registrar, _ launch.FDs) {
 			verifierv1.RegisterVerifierServiceServer(r, &server{impl: impl})
 		},
@@ -29,7 +30,7 @@ func Manifest(info Info, _ Verifier) manifest.Manifest {
 		Provides: []manifest.Provision{{
 			Service: manifest.ServiceVerifier, Protocols: []uint32{launch.Protocol}, MediaTypes: info.MediaTypes,
 		}},
-		Requires: serve.Requires(info.Requires), ConfigSchema: info.ConfigSchema,
+		Requires: serve.Requires(info.Requires), ConfigSchema: serve.SchemaName(info.ConfigSchema),
 	}
 }
 

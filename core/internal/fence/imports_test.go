@@ -111,6 +111,10 @@ var rules = []rule{
 		why: "one door a dependency"},
 	{from: []string{"core", "cmd", "sdk", "plugins"}, except: []string{"sdk/vmguest/agent"}, not: []string{"github.com/hashicorp/yamux"}, direct: true,
 		why: "one door a dependency: no foreign type in the API that VM flavors and guests share"},
+	{from: []string{"core", "cmd", "sdk", "plugins"}, except: []string{"core/schema"}, not: []string{"github.com/google/jsonschema-go"}, direct: true,
+		why: "one door a dependency: its errors speak of the schema, core/schema's of the document"},
+	{from: []string{"core/lock", "core/failure", "core/schema"}, not: []string{module + "/core/plugin", grpc, goPlugin},
+		why: "what an operator reads when a plugin cannot start must not need what starts plugins"},
 	{from: []string{"cmd"}, not: []string{"os/exec", "syscall"}, direct: true,
 		why: "spawning and becoming processes have owners in core"},
 }
