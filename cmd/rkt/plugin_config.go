@@ -30,7 +30,7 @@ type configFindingJSON struct {
 type configError struct{ n int }
 
 func (e *configError) Error() string {
-	return plural(e.n, "configuration") + " cannot be used as it is"
+	return plural(e.n, "configuration") + " cannot be used"
 }
 func (e *configError) ExitCode() int { return exitUnsupported }
 
@@ -108,7 +108,7 @@ func newConfigCheckJSON(s engine.Settings) configCheckJSON {
 func configRows(checked []configCheckJSON) [][]string {
 	var rows [][]string
 	for _, c := range checked {
-		row := []string{c.Plugin, c.State, c.File, ""}
+		row := []string{c.Plugin, c.State, c.File, "-"}
 		for _, f := range c.Findings {
 			row[3] = findingText(schema.Finding(f))
 			rows = append(rows, row)

@@ -31,7 +31,7 @@ func (e *Engine) admit(entry *plugin.Entry, digest string) error {
 	}
 	what := ""
 	if sums, _, err := e.pins().Sums(entry); err == nil {
-		what = "; another " + strings.Join(want.Differing(sums), ", ")
+		what = "; what differs: " + strings.Join(want.Differing(sums), ", ")
 	}
 	return &plugin.Error{
 		Verb: "start plugin", Plugin: entry.Name, Version: entry.Manifest.Version, Reason: reason.PluginRefused,
