@@ -26,7 +26,7 @@ was checked, and begin a new one.`,
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	c.AddCommand(a.pluginListCmd(), a.pluginInspectCmd(), a.pluginCheckCmd(), a.pluginPinCmd(), a.pluginUnpinCmd(),
-		a.pluginInUseCmd(), a.pluginConfigCmd(), a.pluginLogsCmd())
+		a.pluginInUseCmd(), a.pluginConfigCmd(), a.pluginLogsCmd(), a.pluginNewCmd())
 	return c
 }
 
