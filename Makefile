@@ -37,8 +37,8 @@ rkt:
 
 plugins: $(addprefix plugin-,$(PLUGINS))
 
-# A plugin's manifest, and the schema of its configuration, is what its binary says of itself, so they cannot drift. When building for another
-# architecture, the binary of this machine says it.
+# A plugin's manifest is what its binary says of itself, so the two cannot drift. When building for another
+# architecture, the binary of this machine says it. The same with the schema of its configuration.
 plugin-%:
 	mkdir -p $(LIB)/$*
 	$(GOBUILD) -o $(LIB)/$*/rkt-$* ./plugins/$*
