@@ -34,21 +34,24 @@ was checked, and begin a new one.`,
 type pluginJSON struct {
 	Name       string             `json:"name"`
 	Directory  string             `json:"directory"`
-	State      string             `json:"state"` // ok, refused, broken, masked, shadowed
+	State      pluginState        `json:"state"`
 	Error      string             `json:"error,omitempty"`
 	ShadowedBy string             `json:"shadowed_by,omitempty"`
 	Masked     bool               `json:"masked,omitempty"`
-	Pin        string             `json:"pin,omitempty"` // pinned, differs, unknown; absent: plugins.lock does not have it
+	Pin        engine.PinState    `json:"pin,omitempty"` // absent: plugins.lock does not have it
 	Manifest   *manifest.Manifest `json:"manifest,omitempty"`
 }
 
-// The states of a plugin.
+// pluginState says whether a plugin is used.
+type pluginState string
+
+// The states.
 const (
-	pluginOK       = "ok"
-	pluginRefused  = "refused" // its owners or modes, or plugins.lock
-	pluginBroken   = "broken"  // its plugin.json
-	pluginMasked   = "masked"
-	pluginShadowed = "shadowed"
+	pluginOK       pluginState = "ok"
+	pluginRefused  pluginState = "refused" // its owners or modes, or plugins.lock
+	pluginBroken   pluginState = "broken"  // its plugin.json
+	pluginMasked   pluginState = "masked"
+	pluginShadowed pluginState = "shadowed"
 )
 
 // newPluginJSON looks at the plugin's files and runs none.
@@ -66,7 +69,7 @@ func newPluginJSON(e *engine.Engine, p *plugin.Entry) pluginJSON {
 		return out
 	}
 	pin, err := e.PinState(p)
-	out.Pin = string(pin)
+	out.Pin = pin
 	if terr := e.Trust(p); terr != nil {
 		err = terr
 	}
@@ -140,22 +143,22 @@ func pluginRows(plugins []pluginJSON) [][]string {
 			version, provides = p.Manifest.Version, provisions(p.Manifest)
 		}
 		if p.Pin != "" {
-			pin = p.Pin
+			pin = string(p.Pin)
 		}
-		rows = append(rows, []string{p.Name, version, provides, pluginState(p), pin, p.Directory})
+		rows = append(rows, []string{p.Name, version, provides, stateText(p), pin, p.Directory})
 	}
 	return rows
 }
 
-// pluginState is a state with its reason.
-func pluginState(p pluginJSON) string {
+// stateText is a state with its reason.
+func stateText(p pluginJSON) string {
 	switch {
 	case p.Error != "":
-		return p.State + ": " + p.Error
+		return string(p.State) + ": " + p.Error
 	case p.ShadowedBy != "":
-		return p.State + " by " + p.ShadowedBy
+		return string(p.State) + " by " + p.ShadowedBy
 	}
-	return p.State
+	return string(p.State)
 }
 
 func provisions(m *manifest.Manifest) string {

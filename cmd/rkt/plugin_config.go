@@ -6,16 +6,18 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rkt/rkt/v2/core/engine"
+	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/core/schema"
+	"github.com/rkt/rkt/v2/proto/reason"
 )
 
 // configCheckJSON is one plugin in plugin config check.
 type configCheckJSON struct {
-	Plugin   string              `json:"plugin"`
-	File     string              `json:"file"`
-	Schema   string              `json:"schema,omitempty"`
-	State    string              `json:"state"` // valid, invalid, absent, no schema, orphan
-	Findings []configFindingJSON `json:"findings"`
+	Plugin   string               `json:"plugin"`
+	File     string               `json:"file"`
+	Schema   string               `json:"schema,omitempty"`
+	State    engine.SettingsState `json:"state"`
+	Findings []configFindingJSON  `json:"findings"`
 }
 
 // configFindingJSON is one thing that is wrong with a configuration.
@@ -25,14 +27,6 @@ type configFindingJSON struct {
 	Column  int    `json:"column,omitempty"`
 	Summary string `json:"summary"`
 }
-
-// configError ends a check that found something: the status of a configuration that cannot be used.
-type configError struct{ n int }
-
-func (e *configError) Error() string {
-	return plural(e.n, "configuration") + " cannot be used"
-}
-func (e *configError) ExitCode() int { return exitUnsupported }
 
 func (a *app) pluginConfigCmd() *cobra.Command {
 	c := &cobra.Command{
@@ -89,7 +83,7 @@ Fails when a configuration is invalid or an orphan.`,
 			err = table(a.stdout, []string{"PLUGIN", "STATE", "FILE", "FINDING"}, configRows(out))
 		}
 		if err == nil && bad > 0 {
-			err = &configError{bad}
+			err = &plugin.Error{Reason: reason.ConfigInvalid, Message: plural(bad, "configuration") + " cannot be used"}
 		}
 		return err
 	}
@@ -97,7 +91,7 @@ Fails when a configuration is invalid or an orphan.`,
 }
 
 func newConfigCheckJSON(s engine.Settings) configCheckJSON {
-	out := configCheckJSON{Plugin: s.Plugin, File: s.File, Schema: s.Schema, State: string(s.State), Findings: []configFindingJSON{}}
+	out := configCheckJSON{Plugin: s.Plugin, File: s.File, Schema: s.Schema, State: s.State, Findings: []configFindingJSON{}}
 	for _, f := range s.Findings {
 		out.Findings = append(out.Findings, configFindingJSON(f))
 	}
@@ -108,7 +102,7 @@ func newConfigCheckJSON(s engine.Settings) configCheckJSON {
 func configRows(checked []configCheckJSON) [][]string {
 	var rows [][]string
 	for _, c := range checked {
-		row := []string{c.Plugin, c.State, c.File, "-"}
+		row := []string{c.Plugin, string(c.State), c.File, "-"}
 		for _, f := range c.Findings {
 			row[3] = findingText(schema.Finding(f))
 			rows = append(rows, row)

@@ -18,13 +18,13 @@ import (
 // pluginDetailJSON is plugin inspect.
 type pluginDetailJSON struct {
 	pluginJSON
-	Digest      string            `json:"digest,omitempty"` // of all files together: what plugins.lock and the pods' plugins.json name
-	Files       map[string]string `json:"files"`            // plugin.json, exec and programs to their SHA-256
-	Others      []pluginJSON      `json:"others"`           // of the same name, in order: shadowed or broken
-	Pods        int               `json:"pods"`             // that hold any version of it
-	ConfigFile  string            `json:"config_file"`
-	ConfigState string            `json:"config_state"`           // absent, valid, invalid, no schema, unknown
-	LastFailure *int64            `json:"last_failure,omitempty"` // ns since 1970; plugin logs shows it
+	Digest      string               `json:"digest,omitempty"` // of all files together: what plugins.lock and the pods' plugins.json name
+	Files       map[string]string    `json:"files"`            // plugin.json, exec and programs to their SHA-256
+	Others      []pluginJSON         `json:"others"`           // of the same name, in order: shadowed or broken
+	Pods        int                  `json:"pods"`             // that hold any version of it
+	ConfigFile  string               `json:"config_file,omitempty"`
+	ConfigState engine.SettingsState `json:"config_state,omitempty"` // absent: the plugin or its schema cannot be read
+	LastFailure *int64               `json:"last_failure,omitempty"` // ns since 1970; plugin logs shows it
 }
 
 func (a *app) pluginInspectCmd() *cobra.Command {
@@ -65,7 +65,7 @@ rkt plugin check does.`,
 }
 
 func inspect(e *engine.Engine, entry *plugin.Entry) (pluginDetailJSON, error) {
-	out := pluginDetailJSON{pluginJSON: newPluginJSON(e, entry), Files: map[string]string{}, Others: []pluginJSON{}, ConfigState: "unknown"}
+	out := pluginDetailJSON{pluginJSON: newPluginJSON(e, entry), Files: map[string]string{}, Others: []pluginJSON{}}
 	for _, other := range e.Plugins().Entries() {
 		if other.Name == entry.Name && other.Dir != entry.Dir {
 			out.Others = append(out.Others, newPluginJSON(e, &other))
@@ -99,7 +99,7 @@ func inspect(e *engine.Engine, entry *plugin.Entry) (pluginDetailJSON, error) {
 		e.Observer.Warn(err.Error())
 		return out, nil
 	}
-	out.ConfigFile, out.ConfigState = settings[0].File, string(settings[0].State)
+	out.ConfigFile, out.ConfigState = settings[0].File, settings[0].State
 	return out, nil
 }
 
@@ -111,7 +111,7 @@ func printPlugin(w io.Writer, d pluginDetailJSON) {
 	}
 	line("name", d.Name)
 	line("directory", d.Directory)
-	line("state", pluginState(d.pluginJSON))
+	line("state", stateText(d.pluginJSON))
 	if m := d.Manifest; m != nil && !d.Masked {
 		line("version", m.Version)
 		line("vendor", m.Vendor)
@@ -128,7 +128,7 @@ func printPlugin(w io.Writer, d pluginDetailJSON) {
 			line("requires-binaries", strings.Join(r.Binaries, " "))
 		}
 	}
-	pin := d.Pin
+	pin := string(d.Pin)
 	if pin == "" {
 		pin = "no"
 	}
@@ -138,10 +138,10 @@ func printPlugin(w io.Writer, d pluginDetailJSON) {
 		line("sha256-"+name, d.Files[name])
 	}
 	line("config-file", d.ConfigFile)
-	line("config", d.ConfigState)
+	line("config", string(d.ConfigState))
 	line("pods", fmt.Sprint(d.Pods))
 	for _, o := range d.Others {
-		line("also-in", o.Directory+" ("+pluginState(o)+")")
+		line("also-in", o.Directory+" ("+stateText(o)+")")
 	}
 	if d.LastFailure != nil {
 		line("last-failure", "rkt plugin logs "+d.Name)

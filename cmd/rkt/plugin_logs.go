@@ -16,7 +16,7 @@ type pluginFailureJSON struct {
 	Plugin    string   `json:"plugin"`
 	Version   string   `json:"version"`
 	Directory string   `json:"directory"`
-	Time      *int64   `json:"time"` // ns since 1970
+	Time      *int64   `json:"time,omitempty"` // ns since 1970
 	Verb      string   `json:"verb"`
 	Reason    string   `json:"reason"`
 	Message   string   `json:"message"`
@@ -30,7 +30,7 @@ func (a *app) pluginLogsCmd() *cobra.Command {
 		Short: "show a plugin's last failure and what it wrote",
 		Long: `Show the last time that a plugin crashed, did not answer, broke the protocol or had an error of its own: what was
 asked of it, and the last 64 KiB that it wrote to its standard error until then. Without a name list the plugins that
-have failed. One failure a plugin is kept, of 64 plugins at most, below failures/ of the data directory.`,
+have failed; as JSON it is a list both times. One failure a plugin is kept, of 64 plugins at most, below failures/ of the data directory.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usagef("at most one plugin name is taken")
@@ -59,7 +59,7 @@ have failed. One failure a plugin is kept, of 64 plugins at most, below failures
 			return err
 		}
 		if form != "" {
-			return printJSON(a.stdout, newPluginFailureJSON(*r), form == "json-pretty")
+			return printJSON(a.stdout, []pluginFailureJSON{newPluginFailureJSON(*r)}, form == "json-pretty")
 		}
 		printFailure(a.stdout, r)
 		return nil
