@@ -49,13 +49,12 @@ conformance:
 	$(GOBUILD) -o $(DIST)/bin/rkt-conformance ./sdk/conformance/cmd/rkt-conformance
 
 # A plugin's manifest is what its binary says of itself, so the two cannot drift. When building for another
-# architecture, one for this machine says it.
+# architecture, one for this machine says it. The same with the schema of its configuration.
 HOSTARCH := $(shell go env GOHOSTARCH)
 plugin-%:
 	mkdir -p $(LIB)/$*
 	$(GOBUILD) -o $(LIB)/$*/rkt-$* ./plugins/$*
-	$(if $(filter $(HOSTARCH),$(GOARCH)),$(LIB)/$*/rkt-$*,CGO_ENABLED=0 GOARCH=$(HOSTARCH) go run $(STATIC) ./plugins/$*) manifest > $(LIB)/$*/plugin.json.tmp
-	mv $(LIB)/$*/plugin.json.tmp $(LIB)/$*/plugin.json
+	$(if $(filter $(HOSTARCH),$(GOARCH)),$(LIB)/$*/rkt-$*,CGO_ENABLED=0 GOARCH=$(HOSTARCH) go run $(STATIC) ./plugins/$*) manifest $(LIB)/$*
 
 plugin-stage1-linux: stage1-linux-supervisor
 stage1-linux-supervisor:

@@ -18,11 +18,15 @@ const (
 	kindNetwork = "network"
 )
 
-// pin copies a plugin by digest, for as long as a pod refers to it, and returns the copy.
+// pin copies a plugin by digest, for as long as a pod refers to it, and returns the copy. What plugins.lock does not
+// allow is refused.
 func (e *Engine) pin(entry *plugin.Entry) (*plugin.Entry, poddir.PinnedPlugin, error) {
 	rec := poddir.PinnedPlugin{Name: entry.Name, Version: entry.Manifest.Version, Protocol: launch.Protocol}
 	var err error
 	if rec.Digest, err = e.pins().Pin(entry); err != nil {
+		return nil, rec, err
+	}
+	if err := e.admit(entry, rec.Digest); err != nil {
 		return nil, rec, err
 	}
 	copied, err := e.pins().Entry(rec.Digest)

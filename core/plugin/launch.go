@@ -46,6 +46,10 @@ type Options struct {
 	// Insecure forgives owner and mode of the plugin's files (--insecure-options=plugin).
 	Insecure bool
 
+	// Failed is told of a failure of the plugin's own, with the last 64 KiB that it wrote to stderr, line by line and
+	// as they came. It returns the file where that is kept, or nothing.
+	Failed func(e *Error, log []string) string
+
 	// The rest has defaults that only tests change.
 	RunDir           string        // /run/rkt/plugins, or the user's own
 	HandshakeTimeout time.Duration // 5 s
@@ -100,7 +104,7 @@ func Launch(ctx context.Context, e *Entry, o Options) (*Process, error) {
 	if err != nil {
 		return nil, refuse(e, "%w", err)
 	}
-	p := &Process{entry: e, kind: o.Kind, log: newDrain(o.Logger.With("plugin", e.Name)), grace: o.CloseTimeout, conf: c}
+	p := &Process{entry: e, kind: o.Kind, log: newDrain(o.Logger.With("plugin", e.Name)), grace: o.CloseTimeout, conf: c, failed: o.Failed}
 	if o.CacheDir != "" {
 		if fi, err := os.Stat(o.CacheDir); err == nil && fi.IsDir() {
 			o.Writable = append(slices.Clone(o.Writable), o.CacheDir)
@@ -108,11 +112,13 @@ func Launch(ctx context.Context, e *Entry, o Options) (*Process, error) {
 			o.CacheDir = ""
 		}
 	}
-	if err := p.start(ctx, binary, o); err != nil {
-		return nil, errors.Join(err, p.Close())
+	err = p.start(ctx, binary, o)
+	if err == nil {
+		err = p.introduce(ctx, o)
 	}
-	if err := p.introduce(ctx, o); err != nil {
-		return nil, errors.Join(err, p.Close())
+	if err != nil {
+		cerr := p.Close() // its last words come before the report
+		return nil, errors.Join(p.report(err), cerr)
 	}
 	return p, nil
 }

@@ -26,6 +26,9 @@ const Schema = 1
 // FileName is the manifest's name in a plugin's directory.
 const FileName = "plugin.json"
 
+// SchemaFileName is what the sdk calls the JSON schema of a plugin's configuration, beside plugin.json.
+const SchemaFileName = "config.schema.json"
+
 // Services a plugin can provide.
 const (
 	ServiceFetcher  = "rkt.fetcher"
@@ -46,7 +49,7 @@ type Manifest struct {
 	Programs     []string    `json:"programs,omitempty"`
 	Provides     []Provision `json:"provides,omitempty"`
 	Requires     *Requires   `json:"requires,omitempty"`
-	ConfigSchema string      `json:"config_schema,omitempty"` // file name of a JSON schema
+	ConfigSchema string      `json:"config_schema,omitempty"` // file name of its configuration's JSON schema, no path
 	Masked       bool        `json:"masked,omitempty"`        // hides plugins of this name in later directories
 }
 
@@ -103,7 +106,11 @@ func (m *Manifest) check() error {
 	if m.Masked {
 		return nil
 	}
-	for _, f := range append([]string{m.Exec}, m.Programs...) {
+	files := append([]string{m.Exec}, m.Programs...)
+	if m.ConfigSchema != "" {
+		files = append(files, m.ConfigSchema)
+	}
+	for _, f := range files {
 		if f == "" || f == "." || f == ".." || strings.ContainsAny(f, "/\x00") {
 			return fmt.Errorf("%q is not a bare file name", f)
 		}

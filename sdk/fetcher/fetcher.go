@@ -18,9 +18,10 @@ type Info struct {
 	Schemes    []string // "docker"
 	MediaTypes []string // foreign image types that Convert takes
 
-	Programs     []string // further executables in the plugin's directory
-	Requires     plugin.Requires
-	ConfigSchema string // file name of a JSON schema in the plugin's directory
+	Programs []string // further executables in the plugin's directory
+	Requires plugin.Requires
+	// ConfigSchema is the JSON schema of the configuration, usually embedded: rkt plugin config check reads it.
+	ConfigSchema string
 }
 
 // Fetcher is what a plugin must implement.

@@ -17,6 +17,7 @@ func Main(info Info, impl Fetcher) {
 	serve.Main(serve.Plugin{
 		Manifest: Manifest(info, impl),
 		Impl:     impl,
+		Schema:   info.ConfigSchema,
 		Register: func(r serve.Registrar, fds launch.FDs) {
 			fetcherv1.RegisterFetcherServiceServer(r, &server{
 				impl: impl, source: donated(fds, launch.FDSource), signature: donated(fds, launch.FDSignature),
@@ -45,7 +46,7 @@ func Manifest(info Info, impl Fetcher) manifest.Manifest {
 	return manifest.Manifest{
 		Schema: manifest.Schema, Name: info.Name, Version: info.Version, Vendor: info.Vendor, Exec: info.Exec,
 		Programs: info.Programs, Provides: []manifest.Provision{p},
-		Requires: serve.Requires(info.Requires), ConfigSchema: info.ConfigSchema,
+		Requires: serve.Requires(info.Requires), ConfigSchema: serve.SchemaName(info.ConfigSchema),
 	}
 }
 

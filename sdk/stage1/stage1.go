@@ -17,8 +17,9 @@ type Info struct {
 
 	Flavor string // the word after --stage1=; Name less "stage1-" when empty
 
-	Programs     []string // further executables in the plugin's directory: a supervisor of its own
-	Requires     plugin.Requires
+	Programs []string // further executables in the plugin's directory: a supervisor of its own
+	Requires plugin.Requires
+	// ConfigSchema is the JSON schema of the configuration, usually embedded: rkt plugin config check reads it.
 	ConfigSchema string
 }
 

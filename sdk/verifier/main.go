@@ -16,6 +16,7 @@ func Main(info Info, impl Verifier) {
 	serve.Main(serve.Plugin{
 		Manifest: Manifest(info, impl),
 		Impl:     impl,
+		Schema:   info.ConfigSchema,
 		Register: func(r serve.Registrar, _ launch.FDs) {
 			verifierv1.RegisterVerifierServiceServer(r, &server{impl: impl})
 		},
@@ -31,7 +32,7 @@ func Manifest(info Info, impl Verifier) manifest.Manifest {
 	return manifest.Manifest{
 		Schema: manifest.Schema, Name: info.Name, Version: info.Version, Vendor: info.Vendor, Exec: info.Exec,
 		Programs: info.Programs, Provides: []manifest.Provision{p},
-		Requires: serve.Requires(info.Requires), ConfigSchema: info.ConfigSchema,
+		Requires: serve.Requires(info.Requires), ConfigSchema: serve.SchemaName(info.ConfigSchema),
 	}
 }
 

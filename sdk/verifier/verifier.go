@@ -17,8 +17,9 @@ type Info struct {
 
 	MediaTypes []string // types of images that it can judge
 
-	Programs     []string
-	Requires     plugin.Requires
+	Programs []string
+	Requires plugin.Requires
+	// ConfigSchema is the JSON schema of the configuration, usually embedded: rkt plugin config check reads it.
 	ConfigSchema string
 }
 
