@@ -3,10 +3,11 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/rkt/rkt/v2/proto/launch"
+	"github.com/rkt/rkt/v2/core/plugin"
 )
 
 func (a *app) versionCmd() *cobra.Command {
@@ -15,8 +16,9 @@ func (a *app) versionCmd() *cobra.Command {
 		Short: "print versions",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintf(a.stdout, "rkt Version: %s\nPlugin Protocol: %d\nGo Version: %s\nGo OS/Arch: %s/%s\n",
-				version, launch.Protocol, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			majors := strings.Trim(fmt.Sprint(plugin.Majors()), "[]")
+			fmt.Fprintf(a.stdout, "rkt Version: %s\nPlugin Protocol: %s\nGo Version: %s\nGo OS/Arch: %s/%s\n",
+				version, majors, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return nil
 		},
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/core/pod"
-	"github.com/rkt/rkt/v2/proto/launch"
 	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
@@ -19,9 +18,12 @@ const (
 )
 
 // pin copies a plugin by digest, for as long as a pod refers to it, and returns the copy.
-func (e *Engine) pin(entry *plugin.Entry) (*plugin.Entry, poddir.PinnedPlugin, error) {
-	rec := poddir.PinnedPlugin{Name: entry.Name, Version: entry.Manifest.Version, Protocol: launch.Protocol}
+func (e *Engine) pin(entry *plugin.Entry, kind plugin.Kind) (*plugin.Entry, poddir.PinnedPlugin, error) {
+	rec := poddir.PinnedPlugin{Name: entry.Name, Version: entry.Manifest.Version}
 	var err error
+	if rec.Protocol, err = plugin.Major(entry, kind); err != nil {
+		return nil, rec, err
+	}
 	if rec.Digest, err = e.pins().Pin(entry); err != nil {
 		return nil, rec, err
 	}

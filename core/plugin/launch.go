@@ -51,6 +51,8 @@ type Options struct {
 	HandshakeTimeout time.Duration // 5 s
 	DescribeTimeout  time.Duration // 5 s; the contract says 1 s, on a machine that is not overloaded
 	CloseTimeout     time.Duration // 1 s from the lifeline's cut to SIGKILL
+
+	adapters map[int]adapter // adapters()
 }
 
 func (o *Options) fill() error {
@@ -68,6 +70,9 @@ func (o *Options) fill() error {
 	def(&o.HandshakeTimeout, 5*time.Second)
 	def(&o.DescribeTimeout, 5*time.Second)
 	def(&o.CloseTimeout, time.Second)
+	if o.adapters == nil {
+		o.adapters = adapters()
+	}
 	if o.RunDir == "" {
 		dir, err := runBase(os.Geteuid())
 		if err != nil {
@@ -93,7 +98,8 @@ func Launch(ctx context.Context, e *Entry, o Options) (*Process, error) {
 		return nil, err
 	}
 	defer binary.Close()
-	if err := speaks(e, o.Kind); err != nil {
+	majors, err := common(e, o.Kind, sortedKeys(o.adapters))
+	if err != nil {
 		return nil, err
 	}
 	c, err := confine(o.Kind, euid, os.Getegid())
@@ -108,7 +114,7 @@ func Launch(ctx context.Context, e *Entry, o Options) (*Process, error) {
 			o.CacheDir = ""
 		}
 	}
-	if err := p.start(ctx, binary, o); err != nil {
+	if err := p.start(ctx, binary, o, majors); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	if err := p.introduce(ctx, o); err != nil {
@@ -117,22 +123,8 @@ func Launch(ctx context.Context, e *Entry, o Options) (*Process, error) {
 	return p, nil
 }
 
-// speaks compares versions before anything is run.
-func speaks(e *Entry, k Kind) error {
-	p := e.Manifest.Provision(k.Service())
-	if p == nil {
-		return refuse(e, "it provides no %s", k.Service())
-	}
-	if !slices.Contains(p.Protocols, launch.Protocol) {
-		newest := slices.Max(append([]uint32{0}, p.Protocols...))
-		return about(e, reason.PluginProtocol, "it speaks protocol %v of %s, this rkt speaks %d (%s)",
-			p.Protocols, k.Service(), launch.Protocol, advice(int(newest)))
-	}
-	return nil
-}
-
 // start runs the process through go-plugin's client, up to the negotiated version.
-func (p *Process) start(ctx context.Context, binary *os.File, o Options) error {
+func (p *Process) start(ctx context.Context, binary *os.File, o Options, majors []int) error {
 	euid := os.Geteuid()
 	base, err := makeBase(o.RunDir, euid)
 	if err != nil {
@@ -150,9 +142,13 @@ func (p *Process) start(ctx context.Context, binary *os.File, o Options) error {
 	}
 	stop := func() bool { return false } // of the watch that kills the plugin when ctx ends during the start
 	defer func() { stop() }()
+	versions := map[int]plugin.PluginSet{}
+	for _, n := range majors {
+		versions[n] = plugin.PluginSet{}
+	}
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  plugin.HandshakeConfig{MagicCookieKey: launch.CookieKey, MagicCookieValue: launch.CookieValue},
-		VersionedPlugins: map[int]plugin.PluginSet{launch.Protocol: {}},
+		VersionedPlugins: versions,
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		SkipHostEnv:      true,
 		StartTimeout:     o.HandshakeTimeout,
@@ -173,7 +169,7 @@ func (p *Process) start(ctx context.Context, binary *os.File, o Options) error {
 					p.conf.writable = []string{dir}
 				}
 			}
-			p.run = newRunner(cmd, dir)
+			p.run = newRunner(cmd, dir, majors)
 			p.run.log = p.log
 			p.run.start = func(env []string, _ string) (*child, error) {
 				c, err := spawn(binary, p.entry, &p.conf, o.Kind, env, o.FDs)
@@ -189,7 +185,7 @@ func (p *Process) start(ctx context.Context, binary *os.File, o Options) error {
 	if _, err := client.Start(); err != nil {
 		return p.startError(ctx, o, err)
 	}
-	return p.dial()
+	return p.dial(o.adapters[p.run.hello.protocol])
 }
 
 // startError finds the reason behind go-plugin's.
