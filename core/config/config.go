@@ -30,6 +30,7 @@ type Config struct {
 	PluginPath   []string
 	Insecure     Insecure
 	Debug        bool
+	Grease       bool // RKT_GREASE=1: plugins are told what a later minor of the contract might
 
 	Stage1      string        // flavor, plugin name or directory; empty: the only one there is, or "linux"
 	ImageSearch []string      // schemes tried for a bare name, in order
@@ -56,6 +57,7 @@ func Load(f Flags, getenv func(string) string) (Config, error) {
 		LocalConfig:  first(f.LocalConfig, getenv("RKT_LOCAL_CONFIG"), DefaultLocalConfig),
 		PluginPath:   slices.Clone(f.PluginPath),
 		Debug:        f.Debug,
+		Grease:       getenv("RKT_GREASE") == "1",
 	}
 	if p := getenv("RKT_PLUGIN_PATH"); len(c.PluginPath) == 0 && p != "" {
 		c.PluginPath = filepath.SplitList(p)

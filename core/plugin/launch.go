@@ -45,6 +45,8 @@ type Options struct {
 	CoreCapabilities []string
 	// Insecure forgives owner and mode of the plugin's files (--insecure-options=plugin).
 	Insecure bool
+	// Grease adds to all that the plugin is told what a later minor might (grease.go).
+	Grease bool
 
 	// The rest has defaults that only tests change.
 	RunDir           string        // /run/rkt/plugins, or the user's own
@@ -142,13 +144,9 @@ func (p *Process) start(ctx context.Context, binary *os.File, o Options, majors 
 	}
 	stop := func() bool { return false } // of the watch that kills the plugin when ctx ends during the start
 	defer func() { stop() }()
-	versions := map[int]plugin.PluginSet{}
-	for _, n := range majors {
-		versions[n] = plugin.PluginSet{}
-	}
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  plugin.HandshakeConfig{MagicCookieKey: launch.CookieKey, MagicCookieValue: launch.CookieValue},
-		VersionedPlugins: versions,
+		VersionedPlugins: sets(majors),
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		SkipHostEnv:      true,
 		StartTimeout:     o.HandshakeTimeout,
@@ -163,16 +161,11 @@ func (p *Process) start(ctx context.Context, binary *os.File, o Options, majors 
 			if err := linux.Unlock(base); err != nil {
 				return nil, err
 			}
-			if p.conf.writable != nil {
-				p.conf.writable = append([]string{dir}, o.Writable...)
-				if o.Kind == KindVerifier {
-					p.conf.writable = []string{dir}
-				}
-			}
+			p.conf.allowWriting(o.Kind, dir, o.Writable)
 			p.run = newRunner(cmd, dir, majors)
 			p.run.log = p.log
 			p.run.start = func(env []string, _ string) (*child, error) {
-				c, err := spawn(binary, p.entry, &p.conf, o.Kind, env, o.FDs)
+				c, err := spawn(binary, p.entry, &p.conf, o, env)
 				if err == nil {
 					stop = context.AfterFunc(ctx, func() { p.kill(c) })
 				}
@@ -185,7 +178,7 @@ func (p *Process) start(ctx context.Context, binary *os.File, o Options, majors 
 	if _, err := client.Start(); err != nil {
 		return p.startError(ctx, o, err)
 	}
-	return p.dial(o.adapters[p.run.hello.protocol])
+	return p.dial(o)
 }
 
 // startError finds the reason behind go-plugin's.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
 	"github.com/rkt/rkt/v2/proto/launch"
@@ -98,5 +99,14 @@ func sortedKeys[V any](m map[int]V) []int {
 		out = append(out, k)
 	}
 	slices.Sort(out)
+	return out
+}
+
+// sets is go-plugin's form of the majors.
+func sets(majors []int) map[int]plugin.PluginSet {
+	out := map[int]plugin.PluginSet{}
+	for _, n := range majors {
+		out[n] = plugin.PluginSet{}
+	}
 	return out
 }

@@ -81,7 +81,7 @@ func (p *Process) namespaced() bool { return p.conf.namespaces&unix.CLONE_NEWPID
 
 // dial makes the connection. It is go-plugin's socket but not its client, which would open a broker and a
 // stream of stdio beside it, and takes messages of 2 GiB.
-func (p *Process) dial(speak adapter) error {
+func (p *Process) dial(o Options) error {
 	conn, err := grpc.NewClient("passthrough:///plugin",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return p.connect(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -91,7 +91,11 @@ func (p *Process) dial(speak adapter) error {
 	if err != nil {
 		return refuse(p.entry, "%w", err)
 	}
-	p.conn, p.calls = conn, speak(conn)
+	p.conn, p.calls = conn, conn
+	if o.Grease {
+		p.calls = greased{conn}
+	}
+	p.calls = o.adapters[p.run.hello.protocol](p.calls)
 	return nil
 }
 

@@ -19,11 +19,11 @@ import (
 // handshake line that has been checked. stderr is drained by us, and waiting for the process never depends on
 // its pipes, which a grandchild may hold open.
 type processRunner struct {
-	start func(env []string, dir string) (*child, error)
-	env   []string
-	dir   string // the private directory
-	offer []int  // majors that the plugin may choose from
-	log   *drain
+	start  func(env []string, dir string) (*child, error)
+	env    []string
+	dir    string // the private directory
+	majors []int  // that the plugin may choose from
+	log    *drain
 
 	child *child
 	line  *io.PipeReader // what go-plugin reads as stdout
@@ -36,7 +36,7 @@ var _ runner.Runner = (*processRunner)(nil)
 
 // newRunner is called by go-plugin's client with its environment and the private directory that it made.
 func newRunner(cmd *exec.Cmd, dir string, majors []int) *processRunner {
-	return &processRunner{env: offer(handshakeEnv(cmd.Env), majors), dir: dir, offer: majors, read: make(chan struct{})}
+	return &processRunner{env: offer(handshakeEnv(cmd.Env), majors), dir: dir, majors: majors, read: make(chan struct{})}
 }
 
 // handshakeEnv keeps of go-plugin's variables those of the contract (proto/launch).
@@ -66,7 +66,7 @@ func (r *processRunner) Start(context.Context) error {
 func (r *processRunner) handshake(pw *io.PipeWriter) {
 	br := bufio.NewReaderSize(r.child.stdout, maxHandshake)
 	var line string
-	line, r.hello, r.err = readHandshake(br, r.dir, r.offer)
+	line, r.hello, r.err = readHandshake(br, r.dir, r.majors)
 	close(r.read)
 	if r.err == nil {
 		_, _ = io.WriteString(pw, line)

@@ -50,10 +50,19 @@ func environ(k Kind) []string {
 }
 
 // spawn executes the open binary. env is go-plugin's part of the environment.
-func spawn(file *os.File, e *Entry, c *confinement, k Kind, env []string, fds []FD) (*child, error) {
+func spawn(file *os.File, e *Entry, c *confinement, o Options, env []string) (*child, error) {
 	if err := checkELF(file); err != nil {
 		return nil, err
 	}
+	if o.Grease {
+		more, extra, err := greaseStart(&o, env)
+		if err != nil {
+			return nil, err
+		}
+		defer extra.Close()
+		env = more
+	}
+	fds := o.FDs
 	in, lifeline, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -83,7 +92,7 @@ func spawn(file *os.File, e *Entry, c *confinement, k Kind, env []string, fds []
 	}
 	defer unix.Close(exe)
 
-	env = append(environ(k), env...)
+	env = append(environ(o.Kind), env...)
 	cmd := &exec.Cmd{
 		Path: "/proc/self/fd/" + strconv.Itoa(exe), Args: []string{e.Manifest.Exec}, Dir: "/",
 		Stdin: in, Stdout: out, Stderr: errw, SysProcAttr: c.sysProcAttr(),

@@ -93,7 +93,7 @@ func TestSwapAfterCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ch, err := spawn(f, e, &c, KindStage1, nil, nil)
+	ch, err := spawn(f, e, &c, Options{Kind: KindStage1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
