@@ -215,7 +215,7 @@ func (s *fakeServer) Configure(_ context.Context, r *pluginv1.ConfigureRequest) 
 type facts struct {
 	UID, GID, PID  int
 	Groups         []int
-	Env            []string
+	Args, Env      []string
 	Status         map[string]string // of /proc/self/status
 	Sid            bool
 	Links          int // network devices
@@ -226,7 +226,7 @@ type facts struct {
 }
 
 func gather(layout, elsewhere string) facts {
-	f := facts{UID: os.Getuid(), GID: os.Getgid(), PID: os.Getpid(), Env: os.Environ(), Status: map[string]string{}}
+	f := facts{UID: os.Getuid(), GID: os.Getgid(), PID: os.Getpid(), Args: os.Args, Env: os.Environ(), Status: map[string]string{}}
 	f.Groups, _ = os.Getgroups()
 	b, _ := os.ReadFile("/proc/self/status")
 	for _, line := range strings.Split(string(b), "\n") {
