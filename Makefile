@@ -27,7 +27,7 @@ CNI_PKG_static     := ipam/static
 CNI_PKG_tuning     := meta/tuning
 CNI_PKG_firewall   := meta/firewall
 
-.PHONY: all build rkt plugins share conformance cni install demo test check unit e2e race fuzz bench cross reproducible generate guest-test guest-vm-test clean
+.PHONY: all build rkt plugins share conformance cni install demo test check unit e2e race fuzz bench cross reproducible contract generate freeze guest-test guest-vm-test clean
 
 all: build
 
@@ -93,7 +93,7 @@ demo: build
 	go run -buildvcs=false ./tests/demo -rkt $(DIST)/bin/rkt
 
 # test is everything that CI runs. As root, since pods are made by root.
-test: check unit build e2e
+test: check contract unit build e2e
 
 check:
 	tests/prerequisites test
@@ -131,8 +131,16 @@ cross:
 reproducible:
 	tests/reproducible
 
+# contract holds proto/ against its last release, and its generated code against its sources.
+contract:
+	tests/contract check
+
 generate:
-	cd proto && protoc -I . --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative $$(find rkt -name '*.proto' | sort)
+	tests/contract generate
+
+# freeze makes the contract and the sdk's API as they are now the ones that later changes must not break: at a release.
+freeze:
+	tests/contract freeze
 
 # guest-test is the end-to-end suite, and the units, under systemd and cgroup v2 in an emulated machine.
 guest-test: build

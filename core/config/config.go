@@ -32,6 +32,7 @@ type Config struct {
 	Insecure     Insecure
 	TrustHTTPS   bool // public keys found by discovery are trusted without a question, as https brought them
 	Debug        bool
+	Grease       bool // RKT_GREASE=1: plugins are told what a later minor of the contract might
 
 	Stage1      string        // flavor, plugin name or directory; empty: the only one there is, or "linux"
 	ImageSearch []string      // schemes tried for a bare name, in order
@@ -59,6 +60,7 @@ func Load(f Flags, getenv func(string) string) (Config, error) {
 		PluginPath:   slices.Clone(f.PluginPath),
 		TrustHTTPS:   f.TrustHTTPS,
 		Debug:        f.Debug,
+		Grease:       getenv("RKT_GREASE") == "1",
 	}
 	if p := getenv("RKT_PLUGIN_PATH"); len(c.PluginPath) == 0 && p != "" {
 		c.PluginPath = filepath.SplitList(p)

@@ -106,6 +106,7 @@ func (e *Engine) launch(ctx context.Context, entry *plugin.Entry, o plugin.Optio
 	o.Logger = e.Observer.Log
 	o.Debug = e.Config.Debug
 	o.Insecure = e.Config.Insecure.Plugin
+	o.Grease = e.Config.Grease
 	o.CoreVersion = e.Version
 	o.Failed = e.keepFailure(entry)
 	if o.CacheDir, err = e.cacheDir(entry, o.Kind); err != nil {

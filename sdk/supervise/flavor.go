@@ -1,8 +1,6 @@
 package supervise
 
-import (
-	"golang.org/x/sys/unix"
-)
+import "syscall"
 
 // Flavor brings apps to life. Start runs in a goroutine of its own; Signal and Kill are called by Run's.
 type Flavor interface {
@@ -11,7 +9,7 @@ type Flavor interface {
 	// made; Kill is called then too.
 	Start(p *Pod, r *Reporter) error
 	// Signal asks the main process of a running app. An app that has just ended is no error.
-	Signal(app string, sig unix.Signal) error
+	Signal(app string, sig syscall.Signal) error
 	// Kill ends at once whatever of the pod still exists, and returns when it is gone. It is called exactly
 	// once, also while Start runs, and after it nothing is reported any more.
 	Kill() error
@@ -27,10 +25,10 @@ type Early interface {
 
 // Exit is how an app ended.
 type Exit struct {
-	Code   int         // the exit status; ignored when Signal is set
-	Signal unix.Signal // ended by this signal
-	OOM    bool        // by the kernel, at its memory limit
-	Reason string      // it never ran: why it could not be executed
+	Code   int            // the exit status; ignored when Signal is set
+	Signal syscall.Signal // ended by this signal
+	OOM    bool           // by the kernel, at its memory limit
+	Reason string         // it never ran: why it could not be executed
 }
 
 // code is what a shell would show.
@@ -66,7 +64,7 @@ type event struct {
 	pid   int
 	exit  Exit
 	err   error
-	sig   unix.Signal
+	sig   syscall.Signal
 	force bool
 	grace int // seconds; 0: the pod's own
 }

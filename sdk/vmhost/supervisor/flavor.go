@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -155,7 +156,7 @@ func (f *Flavor) bootError(err error, died <-chan struct{}) error {
 	return err
 }
 
-func describe(ws unix.WaitStatus) string {
+func describe(ws syscall.WaitStatus) string {
 	if ws.Signaled() {
 		return unix.SignalName(ws.Signal())
 	}
