@@ -46,6 +46,14 @@ type appJSON struct {
 	OOM        bool        `json:"oom,omitempty"`
 	Reason     string      `json:"reason,omitempty"`
 	Mounts     []mountJSON `json:"mounts"`
+	// Limits are those in force, which `rkt update` may have changed.
+	Limits *limitsJSON `json:"limits,omitempty"`
+}
+
+type limitsJSON struct {
+	MemoryBytes int64  `json:"memory_bytes,omitempty"`
+	CPUMillis   int64  `json:"cpu_millis,omitempty"`
+	CPUShares   uint64 `json:"cpu_shares,omitempty"`
 }
 
 type mountJSON struct {
@@ -99,6 +107,9 @@ func newAppJSON(i pod.Info, app poddir.App) appJSON {
 			}
 		}
 		a.Mounts = append(a.Mounts, j)
+	}
+	if l := (limitsJSON{app.Resources.MemoryBytes, app.Resources.CPUMillis, app.Resources.CPUShares}); l != (limitsJSON{}) {
+		a.Limits = &l
 	}
 	st, ok := i.Apps[app.Name]
 	if !ok {

@@ -51,7 +51,7 @@ and it exits with the pod's status.`,
 	f.StringSliceVar(&a.flags.Insecure, "insecure-options", nil, "protections to turn off: "+insecureWords())
 	f.BoolVar(&a.flags.Debug, "debug", false, "show whole error chains and the plugins' logs")
 	root.AddCommand(a.runCmd(), a.prepareCmd(), a.runPreparedCmd(), a.fetchCmd(), a.listCmd(), a.statusCmd(), a.stopCmd(),
-		a.enterCmd(), a.logsCmd(), a.rmCmd(), a.gcCmd(), a.catManifestCmd(), a.imageCmd(), a.trustCmd(), a.pluginCmd(),
+		a.enterCmd(), a.logsCmd(), a.updateCmd(), a.rmCmd(), a.gcCmd(), a.catManifestCmd(), a.imageCmd(), a.trustCmd(), a.pluginCmd(),
 		a.versionCmd())
 	return root
 }
