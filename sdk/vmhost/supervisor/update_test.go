@@ -75,7 +75,9 @@ func TestGrowth(t *testing.T) {
 	f.m.Spec.Pod.Apps = []poddir.App{{Name: "a"}}
 	f.limits.begin(f.m)
 	mib := func(n int64) poddir.Resources { return poddir.Resources{MemoryBytes: n << 20} }
-	pod := func(r poddir.Resources) *poddir.Pod { return &poddir.Pod{Apps: []poddir.App{{Name: "a", Resources: r}}} }
+	pod := func(r poddir.Resources) *poddir.Pod {
+		return &poddir.Pod{Apps: []poddir.App{{Name: "a", Resources: r}}}
+	}
 	for _, c := range []struct {
 		r    poddir.Resources
 		grow int
