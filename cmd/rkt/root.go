@@ -84,7 +84,7 @@ What an exit status means: rkt help exit-codes.`,
 	f.BoolVar(&a.flags.Debug, "debug", false, "show whole error chains and the plugins' logs")
 	root.AddGroup(groups()...)
 	grouped(root, groupPods, a.runCmd(), a.prepareCmd(), a.runPreparedCmd(), a.listCmd(), a.statusCmd(), a.stopCmd(), a.enterCmd(),
-		a.logsCmd(), a.rmCmd(), a.gcCmd(), a.catManifestCmd())
+		a.logsCmd(), a.updateCmd(), a.rmCmd(), a.gcCmd(), a.catManifestCmd())
 	grouped(root, groupImages, a.fetchCmd(), a.imageCmd(), a.trustCmd())
 	grouped(root, groupOthers, a.pluginCmd(), a.versionCmd())
 	root.SetHelpCommandGroupID(groupOthers)
