@@ -82,6 +82,7 @@ packages-next: packages
 # packages-test installs, upgrades, removes and purges the packages in clean roots, with real dpkg and rpm.
 packages-test: packages-next
 	tests/packaging/run $(DIST)
+	tests/packaging/release.sh
 
 # guest-packages-test does so under systemd, in the emulated machine of tests/guest.
 guest-packages-test: packages-next
