@@ -334,7 +334,7 @@ func place(t testing.TB) string {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := Check(&Entry{Name: "x", Dir: dir, Manifest: &manifest.Manifest{Exec: "x"}}, os.Geteuid()); err != nil && !strings.Contains(err.Error(), "is missing") {
+	if err := Check(&Entry{Name: "x", Dir: dir, Manifest: &manifest.Manifest{Exec: "x"}}, os.Geteuid(), false); err != nil && !strings.Contains(err.Error(), "is missing") {
 		t.Skipf("no directory that is trusted: %v", err)
 	}
 	return dir

@@ -48,6 +48,10 @@ type Options struct {
 	// Grease adds to all that the plugin is told what a later minor might (grease.go).
 	Grease bool
 
+	// Failed is told of a failure of the plugin's own, with the last 64 KiB that it wrote to stderr, line by line and
+	// as they came. It returns the file where that is kept, or nothing.
+	Failed func(e *Error, log []string) string
+
 	// The rest has defaults that only tests change.
 	RunDir           string        // /run/rkt/plugins, or the user's own
 	HandshakeTimeout time.Duration // 5 s
@@ -108,7 +112,7 @@ func Launch(ctx context.Context, e *Entry, o Options) (*Process, error) {
 	if err != nil {
 		return nil, refuse(e, "%w", err)
 	}
-	p := &Process{entry: e, kind: o.Kind, log: newDrain(o.Logger.With("plugin", e.Name)), grace: o.CloseTimeout, conf: c}
+	p := &Process{entry: e, kind: o.Kind, log: newDrain(o.Logger.With("plugin", e.Name)), grace: o.CloseTimeout, conf: c, failed: o.Failed}
 	if o.CacheDir != "" {
 		if fi, err := os.Stat(o.CacheDir); err == nil && fi.IsDir() {
 			o.Writable = append(slices.Clone(o.Writable), o.CacheDir)
@@ -116,11 +120,13 @@ func Launch(ctx context.Context, e *Entry, o Options) (*Process, error) {
 			o.CacheDir = ""
 		}
 	}
-	if err := p.start(ctx, binary, o, majors); err != nil {
-		return nil, errors.Join(err, p.Close())
+	err = p.start(ctx, binary, o, majors)
+	if err == nil {
+		err = p.introduce(ctx, o)
 	}
-	if err := p.introduce(ctx, o); err != nil {
-		return nil, errors.Join(err, p.Close())
+	if err != nil {
+		cerr := p.Close() // its last words come before the report
+		return nil, errors.Join(p.report(err), cerr)
 	}
 	return p, nil
 }

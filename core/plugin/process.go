@@ -28,6 +28,8 @@ type Process struct {
 	conf  confinement
 	log   *drain
 	grace time.Duration
+	// failed is Options.Failed
+	failed func(*Error, []string) string
 
 	dir     string   // private, with the socket
 	dirLock *os.File // says that the directory is in use

@@ -32,10 +32,12 @@ type child struct {
 	cut      sync.Once
 }
 
-// environ is all that a plugin gets of the caller's environment. PATH is fixed, so that what a plugin runs is
-// what the admin installed.
+// Path is the PATH of every plugin: fixed, so that what a plugin runs is what the admin installed.
+const Path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// environ is all that a plugin gets of the caller's environment.
 func environ(k Kind) []string {
-	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
+	env := []string{"PATH=" + Path, "LANG=C.UTF-8"}
 	names := []string{"TZ"}
 	if k == KindFetcher {
 		for _, n := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"} {

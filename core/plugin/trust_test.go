@@ -56,7 +56,7 @@ func TestTrust(t *testing.T) {
 			if err := c.do(dir, e); err != nil {
 				t.Fatal(err)
 			}
-			err := Check(e, 0)
+			err := Check(e, 0, false)
 			if c.says == "" {
 				if err != nil {
 					t.Error(err)
@@ -147,13 +147,13 @@ func TestOpenPinned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Check(p, os.Geteuid()); err != nil {
+	if err := Check(p, os.Geteuid(), false); err != nil {
 		t.Error(err)
 	}
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := Check(p, os.Geteuid()); !errors.Is(err, ErrRefused) {
+	if err := Check(p, os.Geteuid(), false); !errors.Is(err, ErrRefused) {
 		t.Errorf("base writable by all: %v", err)
 	}
 	for _, d := range []string{"/etc", dir + "/../x", filepath.Dir(dir)} {

@@ -1,6 +1,11 @@
 package supervise
 
-import "syscall"
+import (
+	"fmt"
+	"syscall"
+
+	"github.com/rkt/rkt/v2/proto/poddir"
+)
 
 // Flavor brings apps to life. Start runs in a goroutine of its own; Signal and Kill are called by Run's.
 type Flavor interface {
@@ -21,6 +26,27 @@ type Flavor interface {
 type Early interface {
 	Flavor
 	Birth(p *Pod) error
+}
+
+// Updater is a Flavor that changes limits of running apps when the supervisor is asked to, where nobody else could
+// reach them. Update changes all that are asked for, zero leaving one as it is, or none. It is called by any
+// goroutine, for as long as the pod lives. What it cannot do is a Refusal.
+type Updater interface {
+	Flavor
+	Update(app string, r poddir.Resources) error
+}
+
+// Refusal is an error that says whose fault it is.
+type Refusal struct {
+	Kind poddir.ControlError
+	Text string
+}
+
+func (r *Refusal) Error() string { return r.Text }
+
+// Refuse makes a Refusal.
+func Refuse(kind poddir.ControlError, format string, args ...any) error {
+	return &Refusal{kind, fmt.Sprintf(format, args...)}
 }
 
 // Exit is how an app ended.
@@ -44,6 +70,7 @@ func (e Exit) code() int {
 type Reporter struct {
 	events chan event
 	done   chan struct{} // closed when Run listens no more
+	flavor Flavor
 }
 
 type eventKind int

@@ -29,7 +29,7 @@ func Run(f Flavor) int {
 		pod:    p,
 		flavor: f,
 		apps:   map[string]*app{},
-		report: &Reporter{events: make(chan event), done: make(chan struct{})},
+		report: &Reporter{events: make(chan event), done: make(chan struct{}), flavor: f},
 	}
 	read := make(chan error, 1)
 	// A Flavor may take its thread into other namespaces. That must not be the thread that stands for the whole

@@ -164,8 +164,12 @@ type Access struct {
 	Credentials   []*Credential          `protobuf:"bytes,3,rep,name=credentials,proto3" json:"credentials,omitempty"`
 	SignatureFile string                 `protobuf:"bytes,4,opt,name=signature_file,json=signatureFile,proto3" json:"signature_file,omitempty"`  // --signature; readable by the fetcher
 	WantSignature bool                   `protobuf:"varint,5,opt,name=want_signature,json=wantSignature,proto3" json:"want_signature,omitempty"` // a detached signature must be delivered beside the image, as a blob of its own
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Deliver the signatures alone, so that a signer nobody trusts is refused before the image is moved: done has of
+	// the image its media type alone. No signature is no error: a server may hold it back until the image was asked
+	// for. The call without this field follows, on the same directory. Only with capability "signatures".
+	SignaturesOnly bool `protobuf:"varint,6,opt,name=signatures_only,json=signaturesOnly,proto3" json:"signatures_only,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Access) Reset() {
@@ -233,7 +237,16 @@ func (x *Access) GetWantSignature() bool {
 	return false
 }
 
-// Credential is for one host and never sent to another one, nor over plain http.
+func (x *Access) GetSignaturesOnly() bool {
+	if x != nil {
+		return x.SignaturesOnly
+	}
+	return false
+}
+
+// Credential is for one host and never sent to another one, nor over plain http (FE-HTTP-13), nor along a redirect
+// (FE-HTTP-12). Where a server wants one and there is none that may be sent, that is AUTH_REQUIRED (FE-HTTP-10); one
+// that the server refuses is AUTH_DENIED (FE-HTTP-11).
 type Credential struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Host          string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"` // host[:port] as in the reference
@@ -580,7 +593,8 @@ func (*FetchEvent_Progress) isFetchEvent_Event() {}
 
 func (*FetchEvent_Done) isFetchEvent_Event() {}
 
-// Progress is for a bar: one item is one blob. Total 0 means unknown. done never falls.
+// Progress is for a bar: one item is one blob. Total 0 means unknown. done never falls, and never passes a total that
+// is known (FE-FETCH-09).
 type Progress struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Phase         string                 `protobuf:"bytes,1,opt,name=phase,proto3" json:"phase,omitempty"`  // "download", "copy", "convert"
@@ -871,14 +885,15 @@ const file_rkt_fetcher_v1_fetcher_proto_rawDesc = "" +
 	"\vannotations\x18\x04 \x03(\v2+.rkt.fetcher.v1.Descriptor.AnnotationsEntryR\vannotations\x1a>\n" +
 	"\x10AnnotationsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd6\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xff\x01\n" +
 	"\x06Access\x12\x1d\n" +
 	"\n" +
 	"allow_http\x18\x01 \x01(\bR\tallowHttp\x12!\n" +
 	"\finsecure_tls\x18\x02 \x01(\bR\vinsecureTls\x12<\n" +
 	"\vcredentials\x18\x03 \x03(\v2\x1a.rkt.fetcher.v1.CredentialR\vcredentials\x12%\n" +
 	"\x0esignature_file\x18\x04 \x01(\tR\rsignatureFile\x12%\n" +
-	"\x0ewant_signature\x18\x05 \x01(\bR\rwantSignature\"n\n" +
+	"\x0ewant_signature\x18\x05 \x01(\bR\rwantSignature\x12'\n" +
+	"\x0fsignatures_only\x18\x06 \x01(\bR\x0esignaturesOnly\"n\n" +
 	"\n" +
 	"Credential\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x1a\n" +

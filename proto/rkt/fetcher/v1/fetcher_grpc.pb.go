@@ -36,31 +36,47 @@ const (
 //
 // FetcherService is served by a plugin whose plugin.json provides rkt.fetcher with protocol 1.
 type FetcherServiceClient interface {
-	// Resolve says what a reference means now, without moving blobs.
+	// Resolve says what a reference means now, without moving blobs: the descriptor and the canonical name that Fetch
+	// would end with (FE-RESOLVE-01). A reference that names nothing is IMAGE_NOT_FOUND (FE-RESOLVE-03).
 	//
-	// Caller: core, for --pull-policy=update and to learn what the store already has.
-	// Idempotent: yes, it writes nothing.
+	// Caller: core, for --pull-policy=update and to learn what the store already has; only with capability "resolve".
+	// Idempotent: yes, it writes nothing (FE-RESOLVE-02).
 	// Deadline: 60 s.
 	// Errors: REFERENCE_INVALID, IMAGE_NOT_FOUND, AUTH_REQUIRED, AUTH_DENIED, NETWORK_UNREACHABLE,
 	// REGISTRY_THROTTLED, INSECURE_REFUSED (plain http or unknown CA without the caller's leave).
 	Resolve(ctx context.Context, in *ResolveRequest, opts ...grpc.CallOption) (*ResolveResponse, error)
-	// Fetch fills layout_dir. The last event is `done`; what it names must be in index.json, with every
-	// blob it reaches in blobs/<algorithm>/<hex> unless its digest is in present_digests. Partial files are
-	// called <name>.partial and are resumed when the call is made again on the same directory.
-	// For an index of several platforms only the manifest of the asked platform (and its blobs) is needed.
+	// Fetch fills layout_dir. The last event is `done` (FE-FETCH-02); what it names must be in index.json, with every
+	// blob it reaches in blobs/<algorithm>/<hex> (FE-FETCH-01) unless its digest is in present_digests (FE-FETCH-07).
+	// Nothing else is written anywhere (FE-FETCH-03). Partial files are called <name>.partial and are resumed when the
+	// call is made again on the same directory (FE-FETCH-06); what a crash has damaged is not delivered (FE-FETCH-13).
+	// For an index of several platforms only the manifest of the asked platform (and its blobs) is needed, and no other
+	// platform's blob is moved (FE-FETCH-08). Memory does not grow with the image (FE-FETCH-12).
 	//
-	// Caller: core, once per image.
-	// Idempotent: yes; after a kill at any moment the same call reaches the same layout.
-	// Deadline: set by core (default 1 h); cancelled by the user's Ctrl-C.
-	// Errors: as Resolve, and DIGEST_MISMATCH when the server sent other bytes than it promised.
+	// What a server does is never believed. Other bytes than a digest names are DIGEST_MISMATCH, in a blob (FE-HTTP-01)
+	// and in the manifest (FE-HTTP-03); more or fewer bytes than promised never become a blob (FE-HTTP-02); a connection
+	// that breaks is tried again, or is NETWORK_UNREACHABLE (FE-HTTP-04); a server that fails is that, too (FE-HTTP-05);
+	// one that wants fewer requests, for longer than can be waited, is REGISTRY_THROTTLED (FE-HTTP-06); one that is slow is
+	// waited for (FE-HTTP-14). Plain http without allow_http (FE-HTTP-07), a certificate that the host does not trust
+	// without insecure_tls (FE-HTTP-08), and a redirect to plain http without allow_http (FE-HTTP-09) are INSECURE_REFUSED.
+	// A fetch that fails shows no index.json, and the same call succeeds once the fault is gone.
+	//
+	// Caller: core, once per image, and once before for the signatures (signatures_only).
+	// Idempotent: yes (FE-FETCH-04); after a kill at any moment the same call reaches the same layout (FE-FETCH-05).
+	// Deadline: set by core (default 1 h); cancelled by the user's Ctrl-C, upon which it lets go of its connections and
+	// ends soon, with no index.json (FE-FETCH-10). The end of standard input ends it as well (FE-FETCH-11).
+	// Errors: as Resolve, and DIGEST_MISMATCH when the server sent other bytes than it promised. A reference that names
+	// nothing is IMAGE_NOT_FOUND (FE-REF-01), one that cannot be read, such as a scheme alone, REFERENCE_INVALID
+	// (FE-REF-02).
 	Fetch(ctx context.Context, in *FetchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FetchEvent], error)
-	// Convert turns a fetched image of a foreign media type (an ACI) into an OCI image in out_layout_dir.
+	// Convert turns a fetched image of a foreign media type (an ACI) into an OCI image in out_layout_dir, a layout as
+	// Fetch leaves one (FE-CONVERT-01). The source is not changed (FE-CONVERT-03).
 	// It is called after verification, in a fresh process that has no network.
 	//
-	// Caller: core, only for media types in the plugin's provision.
-	// Idempotent: yes.
+	// Caller: core, only for media types in the plugin's provision, and with capability "convert".
+	// Idempotent: yes, also after a kill (FE-CONVERT-02).
 	// Deadline: 10 min.
-	// Errors: IMAGE_INVALID when the source does not hold to its own specification.
+	// Errors: IMAGE_INVALID when the source does not hold to its own specification. A blob that is missing, or that is a
+	// link to another file, is an error; no error leaves an index.json (FE-CONVERT-04).
 	Convert(ctx context.Context, in *ConvertRequest, opts ...grpc.CallOption) (*ConvertResponse, error)
 }
 
@@ -117,31 +133,47 @@ func (c *fetcherServiceClient) Convert(ctx context.Context, in *ConvertRequest, 
 //
 // FetcherService is served by a plugin whose plugin.json provides rkt.fetcher with protocol 1.
 type FetcherServiceServer interface {
-	// Resolve says what a reference means now, without moving blobs.
+	// Resolve says what a reference means now, without moving blobs: the descriptor and the canonical name that Fetch
+	// would end with (FE-RESOLVE-01). A reference that names nothing is IMAGE_NOT_FOUND (FE-RESOLVE-03).
 	//
-	// Caller: core, for --pull-policy=update and to learn what the store already has.
-	// Idempotent: yes, it writes nothing.
+	// Caller: core, for --pull-policy=update and to learn what the store already has; only with capability "resolve".
+	// Idempotent: yes, it writes nothing (FE-RESOLVE-02).
 	// Deadline: 60 s.
 	// Errors: REFERENCE_INVALID, IMAGE_NOT_FOUND, AUTH_REQUIRED, AUTH_DENIED, NETWORK_UNREACHABLE,
 	// REGISTRY_THROTTLED, INSECURE_REFUSED (plain http or unknown CA without the caller's leave).
 	Resolve(context.Context, *ResolveRequest) (*ResolveResponse, error)
-	// Fetch fills layout_dir. The last event is `done`; what it names must be in index.json, with every
-	// blob it reaches in blobs/<algorithm>/<hex> unless its digest is in present_digests. Partial files are
-	// called <name>.partial and are resumed when the call is made again on the same directory.
-	// For an index of several platforms only the manifest of the asked platform (and its blobs) is needed.
+	// Fetch fills layout_dir. The last event is `done` (FE-FETCH-02); what it names must be in index.json, with every
+	// blob it reaches in blobs/<algorithm>/<hex> (FE-FETCH-01) unless its digest is in present_digests (FE-FETCH-07).
+	// Nothing else is written anywhere (FE-FETCH-03). Partial files are called <name>.partial and are resumed when the
+	// call is made again on the same directory (FE-FETCH-06); what a crash has damaged is not delivered (FE-FETCH-13).
+	// For an index of several platforms only the manifest of the asked platform (and its blobs) is needed, and no other
+	// platform's blob is moved (FE-FETCH-08). Memory does not grow with the image (FE-FETCH-12).
 	//
-	// Caller: core, once per image.
-	// Idempotent: yes; after a kill at any moment the same call reaches the same layout.
-	// Deadline: set by core (default 1 h); cancelled by the user's Ctrl-C.
-	// Errors: as Resolve, and DIGEST_MISMATCH when the server sent other bytes than it promised.
+	// What a server does is never believed. Other bytes than a digest names are DIGEST_MISMATCH, in a blob (FE-HTTP-01)
+	// and in the manifest (FE-HTTP-03); more or fewer bytes than promised never become a blob (FE-HTTP-02); a connection
+	// that breaks is tried again, or is NETWORK_UNREACHABLE (FE-HTTP-04); a server that fails is that, too (FE-HTTP-05);
+	// one that wants fewer requests, for longer than can be waited, is REGISTRY_THROTTLED (FE-HTTP-06); one that is slow is
+	// waited for (FE-HTTP-14). Plain http without allow_http (FE-HTTP-07), a certificate that the host does not trust
+	// without insecure_tls (FE-HTTP-08), and a redirect to plain http without allow_http (FE-HTTP-09) are INSECURE_REFUSED.
+	// A fetch that fails shows no index.json, and the same call succeeds once the fault is gone.
+	//
+	// Caller: core, once per image, and once before for the signatures (signatures_only).
+	// Idempotent: yes (FE-FETCH-04); after a kill at any moment the same call reaches the same layout (FE-FETCH-05).
+	// Deadline: set by core (default 1 h); cancelled by the user's Ctrl-C, upon which it lets go of its connections and
+	// ends soon, with no index.json (FE-FETCH-10). The end of standard input ends it as well (FE-FETCH-11).
+	// Errors: as Resolve, and DIGEST_MISMATCH when the server sent other bytes than it promised. A reference that names
+	// nothing is IMAGE_NOT_FOUND (FE-REF-01), one that cannot be read, such as a scheme alone, REFERENCE_INVALID
+	// (FE-REF-02).
 	Fetch(*FetchRequest, grpc.ServerStreamingServer[FetchEvent]) error
-	// Convert turns a fetched image of a foreign media type (an ACI) into an OCI image in out_layout_dir.
+	// Convert turns a fetched image of a foreign media type (an ACI) into an OCI image in out_layout_dir, a layout as
+	// Fetch leaves one (FE-CONVERT-01). The source is not changed (FE-CONVERT-03).
 	// It is called after verification, in a fresh process that has no network.
 	//
-	// Caller: core, only for media types in the plugin's provision.
-	// Idempotent: yes.
+	// Caller: core, only for media types in the plugin's provision, and with capability "convert".
+	// Idempotent: yes, also after a kill (FE-CONVERT-02).
 	// Deadline: 10 min.
-	// Errors: IMAGE_INVALID when the source does not hold to its own specification.
+	// Errors: IMAGE_INVALID when the source does not hold to its own specification. A blob that is missing, or that is a
+	// link to another file, is an error; no error leaves an index.json (FE-CONVERT-04).
 	Convert(context.Context, *ConvertRequest) (*ConvertResponse, error)
 	mustEmbedUnimplementedFetcherServiceServer()
 }

@@ -37,7 +37,8 @@ const (
 // PluginService is served by every plugin, in the major that the handshake named.
 type PluginServiceClient interface {
 	// Describe says what the plugin is. The answer must equal the plugin.json beside the binary;
-	// core refuses the plugin otherwise and shows both values.
+	// core refuses the plugin otherwise and shows both values (PL-DESC-01). It says the same each time, also while
+	// Configure is on its way (PL-DESC-02).
 	//
 	// Caller: core, once after the handshake.
 	// Idempotent: yes, it has no side effect.
@@ -46,6 +47,9 @@ type PluginServiceClient interface {
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
 	// Configure hands over the raw bytes of <local-config>/plugins/<name>.json and the plugin's cache directory,
 	// before any call of another service. There is no call when there is neither. It may arrive beside Describe.
+	// Bytes that cannot be used are an error or a diagnostic of severity ERROR, never taken in silence; that goes for
+	// any bytes when the plugin has no configuration (PL-CONF-01). After a refusal another call may follow, and the last
+	// one counts (PL-CONF-02). The cache directory may be gone already (PL-CONF-03).
 	//
 	// Caller: core, at most once.
 	// Idempotent: yes, the last call wins.
@@ -53,7 +57,8 @@ type PluginServiceClient interface {
 	// Errors: CONFIG_INVALID (INVALID_ARGUMENT) when the bytes cannot be used.
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
 	// Probe asks whether this host can run what the plugin offers (devices, binaries, kernel
-	// features), each finding with the remedy for an operator to type.
+	// features), each finding with an id of its own, a summary, and the remedy for an operator to type when it is not
+	// ok (PL-PROBE-01). Asked again on the same host it finds the same (PL-PROBE-02).
 	//
 	// Caller: core, for `rkt plugin check` and after HOST_UNFIT.
 	// Idempotent: yes, it changes nothing on the host.
@@ -107,7 +112,8 @@ func (c *pluginServiceClient) Probe(ctx context.Context, in *ProbeRequest, opts 
 // PluginService is served by every plugin, in the major that the handshake named.
 type PluginServiceServer interface {
 	// Describe says what the plugin is. The answer must equal the plugin.json beside the binary;
-	// core refuses the plugin otherwise and shows both values.
+	// core refuses the plugin otherwise and shows both values (PL-DESC-01). It says the same each time, also while
+	// Configure is on its way (PL-DESC-02).
 	//
 	// Caller: core, once after the handshake.
 	// Idempotent: yes, it has no side effect.
@@ -116,6 +122,9 @@ type PluginServiceServer interface {
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
 	// Configure hands over the raw bytes of <local-config>/plugins/<name>.json and the plugin's cache directory,
 	// before any call of another service. There is no call when there is neither. It may arrive beside Describe.
+	// Bytes that cannot be used are an error or a diagnostic of severity ERROR, never taken in silence; that goes for
+	// any bytes when the plugin has no configuration (PL-CONF-01). After a refusal another call may follow, and the last
+	// one counts (PL-CONF-02). The cache directory may be gone already (PL-CONF-03).
 	//
 	// Caller: core, at most once.
 	// Idempotent: yes, the last call wins.
@@ -123,7 +132,8 @@ type PluginServiceServer interface {
 	// Errors: CONFIG_INVALID (INVALID_ARGUMENT) when the bytes cannot be used.
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	// Probe asks whether this host can run what the plugin offers (devices, binaries, kernel
-	// features), each finding with the remedy for an operator to type.
+	// features), each finding with an id of its own, a summary, and the remedy for an operator to type when it is not
+	// ok (PL-PROBE-01). Asked again on the same host it finds the same (PL-PROBE-02).
 	//
 	// Caller: core, for `rkt plugin check` and after HOST_UNFIT.
 	// Idempotent: yes, it changes nothing on the host.

@@ -735,6 +735,7 @@ type UpdateResourcesRequest struct {
 	App           string                 `protobuf:"bytes,2,opt,name=app,proto3" json:"app,omitempty"`
 	MemoryBytes   uint64                 `protobuf:"varint,3,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"` // 0: unchanged
 	CpuMillis     uint64                 `protobuf:"varint,4,opt,name=cpu_millis,json=cpuMillis,proto3" json:"cpu_millis,omitempty"`       // 0: unchanged
+	CpuShares     uint64                 `protobuf:"varint,5,opt,name=cpu_shares,json=cpuShares,proto3" json:"cpu_shares,omitempty"`       // 0: unchanged; cgroup v1's scale, 2..262144
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -793,6 +794,13 @@ func (x *UpdateResourcesRequest) GetMemoryBytes() uint64 {
 func (x *UpdateResourcesRequest) GetCpuMillis() uint64 {
 	if x != nil {
 		return x.CpuMillis
+	}
+	return 0
+}
+
+func (x *UpdateResourcesRequest) GetCpuShares() uint64 {
+	if x != nil {
+		return x.CpuShares
 	}
 	return 0
 }
@@ -964,13 +972,15 @@ const file_rkt_stage1_v1_stage1_proto_rawDesc = "" +
 	"\apod_dir\x18\x01 \x01(\tR\x06podDir\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12#\n" +
 	"\rgrace_seconds\x18\x03 \x01(\rR\fgraceSeconds\"\r\n" +
-	"\vAppResponse\"\x85\x01\n" +
+	"\vAppResponse\"\xa4\x01\n" +
 	"\x16UpdateResourcesRequest\x12\x17\n" +
 	"\apod_dir\x18\x01 \x01(\tR\x06podDir\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12!\n" +
 	"\fmemory_bytes\x18\x03 \x01(\x04R\vmemoryBytes\x12\x1d\n" +
 	"\n" +
-	"cpu_millis\x18\x04 \x01(\x04R\tcpuMillis\"\x19\n" +
+	"cpu_millis\x18\x04 \x01(\x04R\tcpuMillis\x12\x1d\n" +
+	"\n" +
+	"cpu_shares\x18\x05 \x01(\x04R\tcpuShares\"\x19\n" +
 	"\x17UpdateResourcesResponse\")\n" +
 	"\x0eCleanupRequest\x12\x17\n" +
 	"\apod_dir\x18\x01 \x01(\tR\x06podDir\"\x11\n" +

@@ -102,12 +102,13 @@ type Stage1ServiceClient interface {
 	StopApp(ctx context.Context, in *AppRequest, opts ...grpc.CallOption) (*AppResponse, error)
 	// RemoveApp: see AddApp. Caller, Idempotent, Deadline, Errors: as there.
 	RemoveApp(ctx context.Context, in *AppRequest, opts ...grpc.CallOption) (*AppResponse, error)
-	// UpdateResources changes the limits of a running app.
+	// UpdateResources changes the limits of a running app: all that are asked for, or none.
 	//
-	// Caller: core; only with capability "resources".
+	// Caller: core, in `rkt update`; only with capability "resources". Core records what is in force afterwards.
 	// Idempotent: yes.
-	// Deadline: 10 s.
-	// Errors: POD_NOT_RUNNING, APP_NOT_FOUND, POD_UNSUPPORTED.
+	// Deadline: 60 s; a machine that is to grow waits for its guest.
+	// Errors: POD_NOT_RUNNING, APP_NOT_FOUND; POD_UNSUPPORTED for what this flavor cannot change in a pod that
+	// runs, naming flavor and field; BUSY for a memory limit below what the app uses and the kernel gets back.
 	UpdateResources(ctx context.Context, in *UpdateResourcesRequest, opts ...grpc.CallOption) (*UpdateResourcesResponse, error)
 	// Cleanup removes what Run made outside the pod directory (cgroups, taps, loop devices). It succeeds
 	// when all of it is gone already. Core removes the pod directory whatever the answer is.
@@ -310,12 +311,13 @@ type Stage1ServiceServer interface {
 	StopApp(context.Context, *AppRequest) (*AppResponse, error)
 	// RemoveApp: see AddApp. Caller, Idempotent, Deadline, Errors: as there.
 	RemoveApp(context.Context, *AppRequest) (*AppResponse, error)
-	// UpdateResources changes the limits of a running app.
+	// UpdateResources changes the limits of a running app: all that are asked for, or none.
 	//
-	// Caller: core; only with capability "resources".
+	// Caller: core, in `rkt update`; only with capability "resources". Core records what is in force afterwards.
 	// Idempotent: yes.
-	// Deadline: 10 s.
-	// Errors: POD_NOT_RUNNING, APP_NOT_FOUND, POD_UNSUPPORTED.
+	// Deadline: 60 s; a machine that is to grow waits for its guest.
+	// Errors: POD_NOT_RUNNING, APP_NOT_FOUND; POD_UNSUPPORTED for what this flavor cannot change in a pod that
+	// runs, naming flavor and field; BUSY for a memory limit below what the app uses and the kernel gets back.
 	UpdateResources(context.Context, *UpdateResourcesRequest) (*UpdateResourcesResponse, error)
 	// Cleanup removes what Run made outside the pod directory (cgroups, taps, loop devices). It succeeds
 	// when all of it is gone already. Core removes the pod directory whatever the answer is.

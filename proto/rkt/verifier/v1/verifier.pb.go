@@ -80,12 +80,15 @@ func (VerifyResponse_Verdict) EnumDescriptor() ([]byte, []int) {
 }
 
 type VerifyRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	LayoutDir     string                 `protobuf:"bytes,1,opt,name=layout_dir,json=layoutDir,proto3" json:"layout_dir,omitempty"` // read-only; blobs/<algorithm>/<hex>
-	Image         *v1.Descriptor         `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
-	Signatures    []*v1.Descriptor       `protobuf:"bytes,3,rep,name=signatures,proto3" json:"signatures,omitempty"` // as the fetcher delivered them; may be empty
-	Name          string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`             // the name that trust is asked for: "example.com/app"
-	Keys          []*Key                 `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`             // trusted for this name
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	LayoutDir  string                 `protobuf:"bytes,1,opt,name=layout_dir,json=layoutDir,proto3" json:"layout_dir,omitempty"` // read-only; blobs/<algorithm>/<hex>
+	Image      *v1.Descriptor         `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	Signatures []*v1.Descriptor       `protobuf:"bytes,3,rep,name=signatures,proto3" json:"signatures,omitempty"` // as the fetcher delivered them; may be empty
+	Name       string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`             // the name that trust is asked for: "example.com/app"
+	Keys       []*Key                 `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`             // trusted for this name
+	// The image's bytes are not there yet: judge by the signatures and keys alone. ACCEPT then means that they would
+	// be accepted over the right bytes, and is asked again when the image is there. Only with capability "signers".
+	SignersOnly   bool `protobuf:"varint,6,opt,name=signers_only,json=signersOnly,proto3" json:"signers_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -155,6 +158,13 @@ func (x *VerifyRequest) GetKeys() []*Key {
 	return nil
 }
 
+func (x *VerifyRequest) GetSignersOnly() bool {
+	if x != nil {
+		return x.SignersOnly
+	}
+	return false
+}
+
 type Key struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"` // a public key file, readable by the verifier
@@ -211,7 +221,7 @@ type VerifyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Verdict       VerifyResponse_Verdict `protobuf:"varint,1,opt,name=verdict,proto3,enum=rkt.verifier.v1.VerifyResponse_Verdict" json:"verdict,omitempty"`
 	Signers       []*Signer              `protobuf:"bytes,2,rep,name=signers,proto3" json:"signers,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"` // for people: why not ACCEPT
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"` // for people: why not ACCEPT (VE-VERIFY-15)
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -331,7 +341,7 @@ var File_rkt_verifier_v1_verifier_proto protoreflect.FileDescriptor
 
 const file_rkt_verifier_v1_verifier_proto_rawDesc = "" +
 	"\n" +
-	"\x1erkt/verifier/v1/verifier.proto\x12\x0frkt.verifier.v1\x1a\x1crkt/fetcher/v1/fetcher.proto\"\xda\x01\n" +
+	"\x1erkt/verifier/v1/verifier.proto\x12\x0frkt.verifier.v1\x1a\x1crkt/fetcher/v1/fetcher.proto\"\xfd\x01\n" +
 	"\rVerifyRequest\x12\x1d\n" +
 	"\n" +
 	"layout_dir\x18\x01 \x01(\tR\tlayoutDir\x120\n" +
@@ -340,7 +350,8 @@ const file_rkt_verifier_v1_verifier_proto_rawDesc = "" +
 	"signatures\x18\x03 \x03(\v2\x1a.rkt.fetcher.v1.DescriptorR\n" +
 	"signatures\x12\x12\n" +
 	"\x04name\x18\x04 \x01(\tR\x04name\x12(\n" +
-	"\x04keys\x18\x05 \x03(\v2\x14.rkt.verifier.v1.KeyR\x04keys\")\n" +
+	"\x04keys\x18\x05 \x03(\v2\x14.rkt.verifier.v1.KeyR\x04keys\x12!\n" +
+	"\fsigners_only\x18\x06 \x01(\bR\vsignersOnly\")\n" +
 	"\x03Key\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"\xff\x01\n" +

@@ -33,13 +33,19 @@ const (
 //
 // VerifierService is served by a plugin whose plugin.json provides rkt.verifier with protocol 1.
 type VerifierServiceClient interface {
-	// Verify checks the signatures of one fetched image against the given keys.
+	// Verify checks the signatures of one fetched image against the given keys. ACCEPT names the trusted signers by their
+	// fingerprints (VE-VERIFY-01). It is never the verdict about an image of which a byte differs (VE-VERIFY-02), a
+	// signature by a key that was not given (VE-VERIFY-03), no signature (VE-VERIFY-04), no key (VE-VERIFY-05), an expired
+	// key (VE-VERIFY-06), an expired signature (VE-VERIFY-07), a bad signature beside a good one (VE-VERIFY-09), bytes that
+	// do not have the digest that is asked about, whatever their signature says (VE-VERIFY-11), or blobs that are missing
+	// or named by no digest (VE-VERIFY-12). Media types that are not in the provision are ABSTAIN (VE-VERIFY-10).
+	// Memory does not grow with the image (VE-VERIFY-16).
 	//
 	// Caller: core, between fetch and convert. Core fails closed: a crash, a timeout, ABSTAIN from every
 	// verifier or an unknown verdict is a refusal under a policy that requires a signature.
-	// Idempotent: yes, it writes nothing.
+	// Idempotent: yes (VE-VERIFY-14), it writes nothing (VE-VERIFY-13).
 	// Deadline: 60 s.
-	// Errors: SIGNATURE_INVALID when a signature or key file cannot be parsed.
+	// Errors: SIGNATURE_INVALID when a signature or key file cannot be parsed (VE-VERIFY-08).
 	Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (*VerifyResponse, error)
 }
 
@@ -67,13 +73,19 @@ func (c *verifierServiceClient) Verify(ctx context.Context, in *VerifyRequest, o
 //
 // VerifierService is served by a plugin whose plugin.json provides rkt.verifier with protocol 1.
 type VerifierServiceServer interface {
-	// Verify checks the signatures of one fetched image against the given keys.
+	// Verify checks the signatures of one fetched image against the given keys. ACCEPT names the trusted signers by their
+	// fingerprints (VE-VERIFY-01). It is never the verdict about an image of which a byte differs (VE-VERIFY-02), a
+	// signature by a key that was not given (VE-VERIFY-03), no signature (VE-VERIFY-04), no key (VE-VERIFY-05), an expired
+	// key (VE-VERIFY-06), an expired signature (VE-VERIFY-07), a bad signature beside a good one (VE-VERIFY-09), bytes that
+	// do not have the digest that is asked about, whatever their signature says (VE-VERIFY-11), or blobs that are missing
+	// or named by no digest (VE-VERIFY-12). Media types that are not in the provision are ABSTAIN (VE-VERIFY-10).
+	// Memory does not grow with the image (VE-VERIFY-16).
 	//
 	// Caller: core, between fetch and convert. Core fails closed: a crash, a timeout, ABSTAIN from every
 	// verifier or an unknown verdict is a refusal under a policy that requires a signature.
-	// Idempotent: yes, it writes nothing.
+	// Idempotent: yes (VE-VERIFY-14), it writes nothing (VE-VERIFY-13).
 	// Deadline: 60 s.
-	// Errors: SIGNATURE_INVALID when a signature or key file cannot be parsed.
+	// Errors: SIGNATURE_INVALID when a signature or key file cannot be parsed (VE-VERIFY-08).
 	Verify(context.Context, *VerifyRequest) (*VerifyResponse, error)
 	mustEmbedUnimplementedVerifierServiceServer()
 }
