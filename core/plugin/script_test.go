@@ -144,17 +144,3 @@ func TestScriptRefused(t *testing.T) {
 		})
 	}
 }
-
-func TestShebang(t *testing.T) {
-	for _, c := range []struct{ line, path, arg string }{
-		{"#!/bin/sh", "/bin/sh", ""},
-		{"#! /bin/sh ", "/bin/sh", ""},
-		{"#!/usr/bin/python3 -I", "/usr/bin/python3", "-I"},
-		{"#!/usr/bin/python3\t-I  -S ", "/usr/bin/python3", "-I  -S"},
-	} {
-		path, arg, err := shebang(c.line)
-		if err != nil || path != c.path || arg != c.arg {
-			t.Errorf("%q: %q, %q, %v", c.line, path, arg, err)
-		}
-	}
-}

@@ -24,7 +24,7 @@ func TestCompat(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir:                 "testdata/compat",
 				RequireExplicitExec: true,
-				WorkdirRoot:         shared.work,
+				WorkdirRoot:         workRoot(t, commit),
 				Setup: func(env *testscript.Env) error {
 					port, err := freePort()
 					if err != nil {
@@ -89,4 +89,33 @@ rm -rf src; mv dist.tmp dist`, root, commit, oldPlugins)
 		t.Fatalf("build %s: %v", commit, err)
 	}
 	return dist
+}
+
+// TestRecorded has today's rkt read, refuse and remove the data directories that earlier states have left behind.
+func TestRecorded(t *testing.T) {
+	before := snapshot(t)
+	recorded, err := filepath.Glob("testdata/recorded/*.tar.gz")
+	if err != nil || len(recorded) == 0 {
+		t.Fatalf("nothing is recorded (%v)", err)
+	}
+	for _, file := range recorded {
+		name := strings.TrimSuffix(filepath.Base(file), ".tar.gz")
+		t.Run(name, func(t *testing.T) {
+			file, err := filepath.Abs(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			testscript.Run(t, testscript.Params{
+				Dir:                 "testdata/recorded",
+				RequireExplicitExec: true,
+				WorkdirRoot:         workRoot(t, name),
+				Setup: func(env *testscript.Env) error {
+					env.Setenv("RECORDED", file)
+					return setup(env)
+				},
+				Cmds: commands(),
+			})
+		})
+	}
+	before.compare(t)
 }

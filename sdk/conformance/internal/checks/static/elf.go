@@ -2,11 +2,14 @@ package static
 
 import (
 	"debug/elf"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 
+	"github.com/rkt/rkt/v2/proto/launch"
+	"github.com/rkt/rkt/v2/proto/manifest"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/suite"
 )
 
@@ -18,7 +21,8 @@ func machines() map[string]elf.Machine {
 	}
 }
 
-// binaries calls f with every ELF file that the manifest names. exec must be one; a program may be a script.
+// binaries calls f with every ELF file that the manifest names. exec is one, or a script where core runs scripts; a
+// program may be a script.
 func binaries(e *suite.Env, f func(name string, b *elf.File) error) error {
 	if err := parsed(e); err != nil {
 		return err
@@ -30,8 +34,10 @@ func binaries(e *suite.Env, f func(name string, b *elf.File) error) error {
 		}
 		b, err := elf.NewFile(file)
 		if err != nil && i == 0 {
-			file.Close()
-			return fmt.Errorf("%s is not an ELF binary, and a script cannot be a plugin: %w", name, err)
+			if err := scripted(e, file); err != nil {
+				file.Close()
+				return fmt.Errorf("%s is not an ELF binary, and %w", name, err)
+			}
 		}
 		if err == nil {
 			err = f(name, b)
@@ -44,6 +50,24 @@ func binaries(e *suite.Env, f func(name string, b *elf.File) error) error {
 		}
 	}
 	return nil
+}
+
+// scripted says why a file that is no ELF binary cannot be a script either.
+func scripted(e *suite.Env, file *os.File) error {
+	path, _, err := launch.Script(file)
+	switch {
+	case err != nil:
+		return err
+	case path == "":
+		return errors.New("no script: its first line does not begin with #!")
+	}
+	for _, service := range []string{manifest.ServiceStage1, manifest.ServiceNetwork} {
+		if e.Manifest.Provision(service) != nil {
+			return fmt.Errorf("a plugin that provides %s cannot be a script, since pods pin it and not its interpreter", service)
+		}
+	}
+	_, err = os.Stat(path)
+	return err
 }
 
 func arch(e *suite.Env) error {
