@@ -156,18 +156,19 @@ func (e *Engine) download(ctx context.Context, st *store.Store, staging *store.S
 	if err != nil {
 		return nil, err
 	}
-	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindFetcher, Writable: []string{staging.LayoutDir()}, FDs: fds})
-	if err != nil {
-		return nil, err
-	}
-	defer p.Close()
 	present, err := st.KnownBlobs()
 	if err != nil {
 		return nil, err
 	}
-	return fetch.Image(ctx, p, fetch.Request{
-		Reference: ref.String(), LayoutDir: staging.LayoutDir(), Access: access, Present: present, Progress: e.Observer.progress,
-	})
+	var done *fetcherv1.FetchDone
+	err = e.guarded(ctx, staging, entry, plugin.Options{Kind: plugin.KindFetcher, Writable: []string{staging.LayoutDir()}, FDs: fds},
+		func(ctx context.Context, p *plugin.Process) (err error) {
+			done, err = fetch.Image(ctx, p, fetch.Request{
+				Reference: ref.String(), LayoutDir: staging.LayoutDir(), Access: access, Present: present, Progress: e.Observer.progress,
+			})
+			return err
+		})
+	return done, err
 }
 
 func (e *Engine) verifySignature(ctx context.Context, staging *store.Staging, name string, done *fetcherv1.FetchDone) error {
@@ -203,12 +204,12 @@ func (e *Engine) convert(ctx context.Context, staging *store.Staging, name strin
 	if err := staging.ChownLayout("converted", uid, gid); err != nil {
 		return err
 	}
-	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindConverter, Writable: []string{out}})
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	resp, err := fetch.Convert(ctx, p, name, staging.LayoutDir(), out, done.GetImage())
+	var resp *fetcherv1.ConvertResponse
+	err = e.guarded(ctx, staging, entry, plugin.Options{Kind: plugin.KindConverter, Writable: []string{out}},
+		func(ctx context.Context, p *plugin.Process) (err error) {
+			resp, err = fetch.Convert(ctx, p, name, staging.LayoutDir(), out, done.GetImage())
+			return err
+		})
 	if err != nil {
 		return err
 	}

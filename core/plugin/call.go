@@ -29,7 +29,10 @@ func (p *Process) report(err error) error {
 		return err
 	}
 	if k := kindOf(e.Reason); k.ours || k.reason == reason.Internal {
-		e.LogFile = p.failed(e, p.log.kept())
+		log := p.log.kept()
+		if file := p.failed(e, log); len(log) > 0 {
+			e.LogFile = file
+		}
 	}
 	return err
 }
