@@ -124,7 +124,7 @@ PIN is "pinned" where plugins.lock has the name and the bytes are its, "differs"
 			out = append(out, newPluginJSON(e, &p))
 		}
 		if form != "" {
-			return printJSON(a.stdout, out, form == "json-pretty")
+			return format(form).print(a.stdout, out)
 		}
 		var header []string
 		if !noLegend {

@@ -53,7 +53,7 @@ host, with the line that mends what is missing. Fails when something is missing 
 			}
 		}
 		if form != "" {
-			err = printJSON(a.stdout, found, form == "json-pretty")
+			err = format(form).print(a.stdout, found)
 		} else {
 			err = table(a.stdout, []string{"PLUGIN", "CHECK", "STATE", "FINDING"}, findingRows(found))
 		}

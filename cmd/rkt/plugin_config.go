@@ -78,7 +78,7 @@ Fails when a configuration is invalid or an orphan.`,
 			}
 		}
 		if form != "" {
-			err = printJSON(a.stdout, out, form == "json-pretty")
+			err = format(form).print(a.stdout, out)
 		} else {
 			err = table(a.stdout, []string{"PLUGIN", "STATE", "FILE", "FINDING"}, configRows(out))
 		}

@@ -56,7 +56,7 @@ rkt plugin check does.`,
 			return err
 		}
 		if form != "" {
-			return printJSON(a.stdout, detail, form == "json-pretty")
+			return format(form).print(a.stdout, detail)
 		}
 		printPlugin(a.stdout, detail)
 		return nil

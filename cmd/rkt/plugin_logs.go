@@ -59,7 +59,7 @@ have failed; as JSON it is a list both times. One failure a plugin is kept, of 6
 			return err
 		}
 		if form != "" {
-			return printJSON(a.stdout, []pluginFailureJSON{newPluginFailureJSON(*r)}, form == "json-pretty")
+			return format(form).print(a.stdout, []pluginFailureJSON{newPluginFailureJSON(*r)})
 		}
 		printFailure(a.stdout, r)
 		return nil
@@ -82,7 +82,7 @@ func (a *app) listFailures(l *failure.Log, form string) error {
 		rows = append(rows, []string{r.Plugin, r.Version, ago(r.Time, false), r.Reason, r.Verb + ": " + r.Message})
 	}
 	if form != "" {
-		return errors.Join(printJSON(a.stdout, out, form == "json-pretty"), listErr)
+		return errors.Join(format(form).print(a.stdout, out), listErr)
 	}
 	return errors.Join(table(a.stdout, []string{"PLUGIN", "VERSION", "WHEN", "REASON", "FAILURE"}, rows), listErr)
 }

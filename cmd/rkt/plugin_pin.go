@@ -54,7 +54,7 @@ After an upgrade that you have checked, pin again. Plugins that are not named ar
 			}
 		}
 		if form != "" {
-			return printJSON(a.stdout, out, form == "json-pretty")
+			return format(form).print(a.stdout, out)
 		}
 		return nil
 	}

@@ -65,7 +65,7 @@ Starts no plugin and needs none. A package can be removed or upgraded while this
 			for _, u := range uses {
 				out = append(out, newPluginUseJSON(u))
 			}
-			if err := printJSON(a.stdout, out, form == "json-pretty"); err != nil {
+			if err := format(form).print(a.stdout, out); err != nil {
 				return err
 			}
 			return useErr

@@ -19,6 +19,7 @@ import (
 	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/core/store"
+	"github.com/rkt/rkt/v2/core/trust"
 )
 
 // Engine is one data directory with one configuration.
@@ -41,6 +42,8 @@ type Observer struct {
 	Progress func(phase, item string, done, total int64)
 	// Warn is for what the user should know and what does not stop the verb.
 	Warn func(msg string)
+	// Review asks whether keys that a server offers may be trusted for images below prefix. Nil: nobody is there to ask.
+	Review func(prefix string, keys []trust.Info) (bool, error)
 	// Log gets the plugins' log lines.
 	Log *slog.Logger
 }
@@ -103,6 +106,7 @@ func (e *Engine) launch(ctx context.Context, entry *plugin.Entry, o plugin.Optio
 	o.Logger = e.Observer.Log
 	o.Debug = e.Config.Debug
 	o.Insecure = e.Config.Insecure.Plugin
+	o.Grease = e.Config.Grease
 	o.CoreVersion = e.Version
 	o.Failed = e.keepFailure(entry)
 	if o.CacheDir, err = e.cacheDir(entry, o.Kind); err != nil {

@@ -61,7 +61,7 @@ func (e *Engine) admitted(entry *plugin.Entry) (*plugin.Entry, error) {
 	if _, locked := f.Plugins[entry.Name]; !locked || entry.Err != nil {
 		return entry, nil
 	}
-	copied, _, err := e.pin(entry)
+	copied, _, err := e.copied(entry)
 	return copied, err
 }
 

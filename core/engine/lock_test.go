@@ -63,7 +63,7 @@ func TestLock(t *testing.T) {
 	if state, err := e.PinState(entry); state != PinMatches || err != nil {
 		t.Errorf("%q, %v", state, err)
 	}
-	copied, rec, err := e.pin(entry)
+	copied, rec, err := e.pin(entry, plugin.KindStage1)
 	if err != nil || rec.Digest != p.Digest {
 		t.Fatal(rec, err)
 	}
@@ -77,7 +77,7 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, try := range map[string]func() error{
-		"pin":      func() error { _, _, err := e.pin(entry); return err },
+		"pin":      func() error { _, _, err := e.pin(entry, plugin.KindStage1); return err },
 		"launch":   func() error { _, err := e.admitted(entry); return err },
 		"Admitted": func() error { return e.Admitted(entry) },
 	} {
@@ -97,7 +97,7 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, entry = again(t, dir)
-	if _, _, err := e.pin(entry); err != nil {
+	if _, _, err := e.pin(entry, plugin.KindStage1); err != nil {
 		t.Error(err)
 	}
 }
@@ -105,7 +105,7 @@ func TestLock(t *testing.T) {
 // A copy whose bytes are not those of its name is not what a lock can be made of.
 func TestPinOfDamagedCopy(t *testing.T) {
 	e, entry := withPlugin(t)
-	copied, _, err := e.pin(entry)
+	copied, _, err := e.pin(entry, plugin.KindStage1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestPinOfDamagedCopy(t *testing.T) {
 
 func TestPluginUses(t *testing.T) {
 	e, entry := withPlugin(t)
-	_, rec, err := e.pin(entry)
+	_, rec, err := e.pin(entry, plugin.KindStage1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func (p *Process) report(err error) error {
 	if p.failed == nil || p.run == nil || p.run.child == nil || !errors.As(err, &e) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	if k := kindOf(e.Reason); k.ours || k.reason == reason.Internal {
+	if reason.SenderOf(e.Reason) == reason.Core || e.Reason == reason.Internal {
 		log := p.log.kept()
 		if file := p.failed(e, log); len(log) > 0 {
 			e.LogFile = file
@@ -57,7 +57,7 @@ func (p *Process) explain(verb string, err error) *Error {
 			continue
 		}
 		k := kindOf(reason.Reason(info.GetReason()))
-		if k.ours {
+		if reason.SenderOf(k.reason) == reason.Core {
 			k = kindOf(reason.Internal)
 		}
 		out.Reason = k.reason

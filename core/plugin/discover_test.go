@@ -329,7 +329,7 @@ func FuzzHandshake(f *testing.F) {
 	f.Add("1|2|unix|/run/p/sock|grpc|cert|true")
 	f.Add("hello\x1b[0m")
 	f.Fuzz(func(t *testing.T, line string) {
-		h, err := parseHandshake(line, "/run/p")
+		h, err := parseHandshake(line, "/run/p", []int{1})
 		if err == nil && (h.protocol != 1 || filepath.Dir(h.socket) != "/run/p") {
 			t.Errorf("%q: %+v", line, h)
 		}

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -98,7 +100,7 @@ func fake(behaviour string) {
 		fmt.Printf("1|1|tcp|127.0.0.1:1|grpc|\n")
 		select {}
 	}
-	path := filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "sock")
+	path := filepath.Join(os.Getenv(launch.EnvSocketDir), "sock")
 	if behaviour == "proxied" {
 		// The socket is served by a child: a wrapper script, or a stranger.
 		cmd := exec.Command("/proc/self/exe")
@@ -126,9 +128,21 @@ func fake(behaviour string) {
 	}
 	g := grpc.NewServer(grpc.MaxSendMsgSize(2<<30), grpc.MaxRecvMsgSize(4<<20))
 	s := &fakeServer{behaviour: behaviour}
-	pluginv1.RegisterPluginServiceServer(g, s)
-	fetcherv1.RegisterFetcherServiceServer(g, &fakeFetcher{behaviour: behaviour})
-	stage1v1.RegisterStage1ServiceServer(g, &fakeStage1{})
+	majors := []uint32{1}
+	if list, ok := strings.CutPrefix(behaviour, "majors-"); ok {
+		majors, proto = fakeMajors(list), "0"
+		for _, n := range majors { // ascending: the greatest that is offered
+			if slices.Contains(strings.Split(os.Getenv(launch.EnvProtocols), ","), fmt.Sprint(n)) {
+				proto = fmt.Sprint(n)
+			}
+		}
+		s.majors = majors
+	}
+	for _, n := range majors {
+		g.RegisterService(inMajor(n, pluginv1.PluginService_ServiceDesc), s)
+		g.RegisterService(inMajor(n, fetcherv1.FetcherService_ServiceDesc), &fakeFetcher{behaviour: behaviour, major: n})
+		g.RegisterService(inMajor(n, stage1v1.Stage1Service_ServiceDesc), &fakeStage1{})
+	}
 	fmt.Printf("1|%s|unix|%s|grpc|\n", proto, path)
 	if behaviour == "chatty" {
 		fmt.Println("and now for something completely different")
@@ -195,9 +209,26 @@ func beCore(dir, kind string) {
 	select {}
 }
 
+// fakeMajors reads "1-2".
+func fakeMajors(list string) []uint32 {
+	var out []uint32
+	for _, s := range strings.Split(list, "-") {
+		n, _ := strconv.Atoi(s)
+		out = append(out, uint32(n))
+	}
+	return out
+}
+
+// inMajor is the service as package rkt.<area>.vN would have it.
+func inMajor(n uint32, d grpc.ServiceDesc) *grpc.ServiceDesc {
+	d.ServiceName = strings.Replace(d.ServiceName, ".v1.", fmt.Sprintf(".v%d.", n), 1)
+	return &d
+}
+
 type fakeServer struct {
 	pluginv1.UnimplementedPluginServiceServer
 	behaviour string
+	majors    []uint32 // of every service; nil: 1
 }
 
 func (s *fakeServer) Describe(ctx context.Context, _ *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
@@ -208,6 +239,11 @@ func (s *fakeServer) Describe(ctx context.Context, _ *pluginv1.DescribeRequest) 
 		{Service: manifest.ServiceVerifier, Protocols: []uint32{1}},
 		{Service: "rkt.future", Protocols: []uint32{7}},
 	}}
+	for _, p := range d.Provides[:4] {
+		if s.majors != nil {
+			p.Protocols = s.majors
+		}
+	}
 	// Grease: a field that no version knows must not disturb.
 	d.ProtoReflect().SetUnknown([]byte{0xa2, 0x06, 0x03, 'a', 'b', 'c'})
 	switch s.behaviour {
@@ -238,7 +274,7 @@ func (s *fakeServer) Configure(_ context.Context, r *pluginv1.ConfigureRequest) 
 type facts struct {
 	UID, GID, PID  int
 	Groups         []int
-	Env            []string
+	Args, Env      []string
 	Status         map[string]string // of /proc/self/status
 	Sid            bool
 	Links          int // network devices
@@ -249,7 +285,7 @@ type facts struct {
 }
 
 func gather(layout, elsewhere string) facts {
-	f := facts{UID: os.Getuid(), GID: os.Getgid(), PID: os.Getpid(), Env: os.Environ(), Status: map[string]string{}}
+	f := facts{UID: os.Getuid(), GID: os.Getgid(), PID: os.Getpid(), Args: os.Args, Env: os.Environ(), Status: map[string]string{}}
 	f.Groups, _ = os.Getgroups()
 	b, _ := os.ReadFile("/proc/self/status")
 	for _, line := range strings.Split(string(b), "\n") {
@@ -287,9 +323,13 @@ func gather(layout, elsewhere string) facts {
 type fakeFetcher struct {
 	fetcherv1.UnimplementedFetcherServiceServer
 	behaviour string
+	major     uint32
 }
 
 func (s *fakeFetcher) Resolve(ctx context.Context, r *fetcherv1.ResolveRequest) (*fetcherv1.ResolveResponse, error) {
+	if strings.HasPrefix(s.behaviour, "majors-") {
+		return &fetcherv1.ResolveResponse{Canonical: fmt.Sprintf("asked in %d, offered %s", s.major, os.Getenv(launch.EnvProtocols))}, nil
+	}
 	switch s.behaviour {
 	case "hang":
 		select {}

@@ -45,6 +45,8 @@ type Options struct {
 	CoreCapabilities []string
 	// Insecure forgives owner and mode of the plugin's files (--insecure-options=plugin).
 	Insecure bool
+	// Grease adds to all that the plugin is told what a later minor might (grease.go).
+	Grease bool
 
 	// Failed is told of a failure of the plugin's own, with the last 64 KiB that it wrote to stderr, line by line and
 	// as they came. It returns the file where that is kept, or nothing.
@@ -55,6 +57,8 @@ type Options struct {
 	HandshakeTimeout time.Duration // 5 s
 	DescribeTimeout  time.Duration // 5 s; the contract says 1 s, on a machine that is not overloaded
 	CloseTimeout     time.Duration // 1 s from the lifeline's cut to SIGKILL
+
+	adapters map[int]adapter // adapters()
 }
 
 func (o *Options) fill() error {
@@ -72,6 +76,9 @@ func (o *Options) fill() error {
 	def(&o.HandshakeTimeout, 5*time.Second)
 	def(&o.DescribeTimeout, 5*time.Second)
 	def(&o.CloseTimeout, time.Second)
+	if o.adapters == nil {
+		o.adapters = adapters()
+	}
 	if o.RunDir == "" {
 		dir, err := runBase(os.Geteuid())
 		if err != nil {
@@ -97,7 +104,8 @@ func Launch(ctx context.Context, e *Entry, o Options) (*Process, error) {
 		return nil, err
 	}
 	defer binary.Close()
-	if err := speaks(e, o.Kind); err != nil {
+	majors, err := common(e, o.Kind, sortedKeys(o.adapters))
+	if err != nil {
 		return nil, err
 	}
 	c, err := confine(o.Kind, euid, os.Getegid())
@@ -112,7 +120,7 @@ func Launch(ctx context.Context, e *Entry, o Options) (*Process, error) {
 			o.CacheDir = ""
 		}
 	}
-	err = p.start(ctx, binary, o)
+	err = p.start(ctx, binary, o, majors)
 	if err == nil {
 		err = p.introduce(ctx, o)
 	}
@@ -123,22 +131,8 @@ func Launch(ctx context.Context, e *Entry, o Options) (*Process, error) {
 	return p, nil
 }
 
-// speaks compares versions before anything is run.
-func speaks(e *Entry, k Kind) error {
-	p := e.Manifest.Provision(k.Service())
-	if p == nil {
-		return refuse(e, "it provides no %s", k.Service())
-	}
-	if !slices.Contains(p.Protocols, launch.Protocol) {
-		newest := slices.Max(append([]uint32{0}, p.Protocols...))
-		return about(e, reason.PluginProtocol, "it speaks protocol %v of %s, this rkt speaks %d (%s)",
-			p.Protocols, k.Service(), launch.Protocol, advice(int(newest)))
-	}
-	return nil
-}
-
 // start runs the process through go-plugin's client, up to the negotiated version.
-func (p *Process) start(ctx context.Context, binary *os.File, o Options) error {
+func (p *Process) start(ctx context.Context, binary *os.File, o Options, majors []int) error {
 	euid := os.Geteuid()
 	base, err := makeBase(o.RunDir, euid)
 	if err != nil {
@@ -158,7 +152,7 @@ func (p *Process) start(ctx context.Context, binary *os.File, o Options) error {
 	defer func() { stop() }()
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  plugin.HandshakeConfig{MagicCookieKey: launch.CookieKey, MagicCookieValue: launch.CookieValue},
-		VersionedPlugins: map[int]plugin.PluginSet{launch.Protocol: {}},
+		VersionedPlugins: sets(majors),
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		SkipHostEnv:      true,
 		StartTimeout:     o.HandshakeTimeout,
@@ -173,16 +167,11 @@ func (p *Process) start(ctx context.Context, binary *os.File, o Options) error {
 			if err := linux.Unlock(base); err != nil {
 				return nil, err
 			}
-			if p.conf.writable != nil {
-				p.conf.writable = append([]string{dir}, o.Writable...)
-				if o.Kind == KindVerifier {
-					p.conf.writable = []string{dir}
-				}
-			}
-			p.run = newRunner(cmd, dir)
+			p.conf.allowWriting(o.Kind, dir, o.Writable)
+			p.run = newRunner(cmd, dir, majors)
 			p.run.log = p.log
 			p.run.start = func(env []string, _ string) (*child, error) {
-				c, err := spawn(binary, p.entry, &p.conf, o.Kind, env, o.FDs)
+				c, err := spawn(binary, p.entry, &p.conf, o, env)
 				if err == nil {
 					stop = context.AfterFunc(ctx, func() { p.kill(c) })
 				}
@@ -195,7 +184,7 @@ func (p *Process) start(ctx context.Context, binary *os.File, o Options) error {
 	if _, err := client.Start(); err != nil {
 		return p.startError(ctx, o, err)
 	}
-	return p.dial()
+	return p.dial(o)
 }
 
 // startError finds the reason behind go-plugin's.

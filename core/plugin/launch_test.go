@@ -148,7 +148,7 @@ func TestConfinement(t *testing.T) {
 			}
 			for _, v := range f.Env {
 				name, _, _ := strings.Cut(v, "=")
-				allowed := []string{"PATH", "LANG", "TZ", launch.CookieKey, launch.EnvFDs, "PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_UNIX_SOCKET_DIR"}
+				allowed := []string{"PATH", "LANG", "TZ", launch.CookieKey, launch.EnvFDs, launch.EnvProtocols, launch.EnvSocketDir}
 				if c.proxy {
 					allowed = append(allowed, "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "no_proxy", "all_proxy")
 				}
@@ -203,7 +203,7 @@ func TestHostileStart(t *testing.T) {
 		{"panics", reason.PluginCrashed, "panic: out of coffee"},
 		{"silent", reason.PluginTimeout, "no handshake line within 300ms"},
 		{"closes-stdout", reason.PluginProtocol, "closed its stdout"},
-		{"newer", reason.PluginProtocol, "the plugin speaks 2, this rkt speaks 1 (update rkt"},
+		{"newer", reason.PluginProtocol, "the plugin speaks 2, it was offered 1 (update rkt"},
 		{"elsewhere", reason.PluginProtocol, "not in the directory given to it"},
 		{"tcp", reason.PluginProtocol, "other than gRPC on a unix socket"},
 		{"proxied", reason.PluginRefused, "stranger on the socket"},

@@ -132,7 +132,7 @@ func runWhileSwapped(t *testing.T, e *Entry) {
 		if err != nil {
 			continue
 		}
-		ch, err := spawn(f, e, &c, KindStage1, nil, nil)
+		ch, err := spawn(f, e, &c, Options{Kind: KindStage1}, nil)
 		f.Close()
 		if err != nil {
 			t.Fatal(err)

@@ -36,6 +36,13 @@ type Resolver interface {
 	Resolve(ctx context.Context, req ResolveRequest) (Resolution, error)
 }
 
+// Signer delivers an image's detached signatures alone, before the image is asked for, so that one whose signer nobody
+// trusts is not moved at all. None is no error: Fetch, which follows on the same directory, may still find one. Of
+// the image, the result has the media type alone.
+type Signer interface {
+	Signatures(ctx context.Context, req Request) (Result, error)
+}
+
 // Converter makes an OCI image of a foreign one. It is called after verification, in a fresh process without
 // any network. req.OutLayoutDir is empty at first; a second call on it reaches the same layout.
 type Converter interface {

@@ -29,6 +29,12 @@ type Verifier interface {
 	Verify(ctx context.Context, req Request) (Judgement, error)
 }
 
+// SignerJudge says, before the image is there, whether its signatures could be accepted: Accept when a given key has
+// made one of them and none is bad by itself. Image's bytes are not in the layout, and its digest and size are unknown.
+type SignerJudge interface {
+	Signers(ctx context.Context, req Request) (Judgement, error)
+}
+
 // Descriptor is the image-spec's, less what rkt does not use.
 type Descriptor = ocilayout.Descriptor
 

@@ -2,12 +2,14 @@ package vmguest
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rkt/rkt/v2/proto/poddir"
 	"github.com/rkt/rkt/v2/sdk/linuxpod"
 	"github.com/rkt/rkt/v2/sdk/linuxpod/host"
 	"github.com/rkt/rkt/v2/sdk/vmguest/agent"
@@ -38,6 +40,7 @@ var (
 	_ agent.Resizer = (*guest)(nil)
 	_ agent.Enterer = (*guest)(nil)
 	_ agent.Statser = (*guest)(nil)
+	_ agent.Updater = (*guest)(nil)
 	_ agent.Clock   = (*guest)(nil)
 	_ agent.Powerer = (*guest)(nil)
 )
@@ -165,6 +168,24 @@ func (g *guest) Stats() ([]agent.AppStats, error) {
 		out = append(out, agent.AppStats(u))
 	}
 	return out, err
+}
+
+// Update writes the app's cgroup.
+func (g *guest) Update(app string, r poddir.Resources) error {
+	g.mu.Lock()
+	started, known := g.pod != nil && !g.killed, g.apps[app] != nil
+	g.mu.Unlock()
+	switch {
+	case !started:
+		return agent.Refuse(agent.CodeState, "pod is not running")
+	case !known:
+		return agent.Refuse(agent.CodeNotFound, "pod has no app %q", app)
+	}
+	err := linuxpod.Update(context.Background(), podDir, app, r)
+	if errors.As(err, new(*linuxpod.InUseError)) {
+		return agent.Refuse(agent.CodeBusy, "%v", err)
+	}
+	return err
 }
 
 // SetTime sets the clock.

@@ -34,7 +34,8 @@ type Machine struct {
 	Schema int    `json:"schema"`
 	UUID   string `json:"uuid"`
 	Size
-	Accel     string `json:"accel"` // KVM or TCG
+	GrowMiB   int    `json:"growMiB,omitempty"` // how much memory can be added while it runs
+	Accel     string `json:"accel"`             // KVM or TCG
 	Program   string `json:"program"`
 	Version   string `json:"version,omitempty"` // of the program, as it says
 	Kernel    string `json:"kernel"`

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -17,9 +19,18 @@ func TestScripts(t *testing.T) {
 			WorkdirRoot:         shared.work,
 			Setup:               setup,
 			Cmds:                commands(),
+			Condition:           condition,
 		})
 	})
 	before.compare(t)
+}
+
+// condition [python]: Debian's Python has what a plugin needs.
+func condition(cond string) (bool, error) {
+	if cond != "python" {
+		return false, fmt.Errorf("unknown condition %q", cond)
+	}
+	return exec.Command("/usr/bin/python3", "-I", "-c", "import grpc, google.protobuf").Run() == nil, nil
 }
 
 // setup gives a script its own rkt: data, configuration, and the registry's address.
@@ -38,6 +49,11 @@ func setup(env *testscript.Env) error {
 	env.Setenv("LAYOUT", shared.layout)
 	env.Setenv("PROGRAMS", shared.programs)
 	env.Setenv("BADPLUGIN", filepath.Join(shared.programs, "badplugin"))
+	sources, err := filepath.Abs("../..")
+	if err != nil {
+		return err
+	}
+	env.Setenv("SOURCES", sources)
 	env.Setenv("DIST", filepath.Dir(shared.bin))
 	env.Setenv("IMG", "docker://"+shared.registry+"/busybox:latest")
 	env.Setenv("HTTP", "--insecure-options=http")

@@ -116,13 +116,19 @@ var rules = []rule{
 		why: "one door a dependency"},
 	{from: []string{"core", "cmd", "sdk", "plugins"}, except: []string{"sdk/vmguest/agent"}, not: []string{"github.com/hashicorp/yamux"}, direct: true,
 		why: "one door a dependency: no foreign type in the API that VM flavors and guests share"},
+	{from: []string{"cmd/rkt"}, except: []string{"cmd/rkt/internal/reference"}, not: []string{module + "/cmd/rkt/internal/reference"},
+		why: "rkt does not carry what writes its manual: only the build with -tags=reference links it"},
+	{from: []string{"core", "cmd", "proto", "sdk", "plugins"}, not: []string{"testing", "net/http/httptest"}, direct: true,
+		why: "its flags and its memory are for tests; sdk/conformance takes a *testing.T as an interface, because its command is no test"},
+	{from: []string{"core", "cmd", "plugins"}, not: []string{module + "/sdk/conformance"},
+		why: "the kit tests plugins, and is a part of none"},
 	{from: []string{"cmd"}, not: []string{"os/exec", "syscall"}, direct: true,
 		why: "spawning and becoming processes have owners in core"},
 }
 
 func below(importPath string, roots []string) bool {
 	return slices.ContainsFunc(roots, func(r string) bool {
-		if !strings.Contains(r, ".") && !strings.HasPrefix(r, "net/") && !strings.HasPrefix(r, "os/") && r != "syscall" {
+		if !strings.Contains(r, ".") && !strings.HasPrefix(r, "net/") && !strings.HasPrefix(r, "os/") && r != "syscall" && r != "testing" {
 			r = path.Join(module, r)
 		}
 		return importPath == r || strings.HasPrefix(importPath, r+"/")

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 // run runs a shell script in a cage, and returns what it printed and how it ended.
-func run(t *testing.T, s *Spec, script string, files ...*os.File) (string, unix.WaitStatus) {
+func run(t *testing.T, s *Spec, script string, files ...*os.File) (string, syscall.WaitStatus) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: namespaces, mounts")
