@@ -11,7 +11,12 @@ MODULE   := github.com/rkt/rkt/v2
 LIB      := $(DIST)/lib/rkt/plugins
 # The same sources give the same bytes: no paths, no VCS stamp, no build id.
 STATIC  := -trimpath -buildvcs=false -tags=grpcnotrace -ldflags="-s -w -buildid= -X main.version=$(VERSION)"
+# The date of what carries one.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 GOBUILD  := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build $(STATIC)
+# What runs while building is this machine's, whatever is built.
+HOSTARCH := $(shell go env GOHOSTARCH)
+GORUN    := CGO_ENABLED=0 GOARCH=$(HOSTARCH) go run $(STATIC)
 # What network-cni drives besides its built-in types, from the CNI project's own module.
 CNI      := bridge firewall host-local ipvlan loopback macvlan portmap ptp static tuning
 CNI_PKG_bridge     := main/bridge
@@ -25,15 +30,20 @@ CNI_PKG_static     := ipam/static
 CNI_PKG_tuning     := meta/tuning
 CNI_PKG_firewall   := meta/firewall
 
-.PHONY: all build rkt plugins conformance cni install demo test check unit e2e race fuzz bench cross reproducible generate guest-test guest-vm-test clean
+.PHONY: all build rkt plugins share conformance cni install demo test check unit e2e race fuzz bench cross reproducible contract generate freeze guest-test guest-vm-test clean
 
 all: build
 
-build: rkt plugins conformance
+build: rkt plugins share conformance
 
 rkt:
 	$(GOBUILD) -o $(DIST)/bin/rkt ./cmd/rkt
 	$(GOBUILD) -o $(DIST)/lib/rkt/rkt-finish ./cmd/rkt-finish
+
+# Man pages and completions, from the same command tree as --help.
+share:
+	rm -rf $(DIST)/share
+	$(GORUN) -tags=grpcnotrace,reference ./cmd/rkt $(DIST)/share
 
 plugins: $(addprefix plugin-,$(PLUGINS))
 
@@ -42,12 +52,11 @@ conformance:
 	$(GOBUILD) -o $(DIST)/bin/rkt-conformance ./sdk/conformance/cmd/rkt-conformance
 
 # A plugin's manifest is what its binary says of itself, so the two cannot drift. When building for another
-# architecture, the binary of this machine says it.
+# architecture, one for this machine says it. The same with the schema of its configuration.
 plugin-%:
 	mkdir -p $(LIB)/$*
 	$(GOBUILD) -o $(LIB)/$*/rkt-$* ./plugins/$*
-	CGO_ENABLED=0 go run $(STATIC) ./plugins/$* manifest > $(LIB)/$*/plugin.json.tmp
-	mv $(LIB)/$*/plugin.json.tmp $(LIB)/$*/plugin.json
+	$(if $(filter $(HOSTARCH),$(GOARCH)),$(LIB)/$*/rkt-$*,$(GORUN) ./plugins/$*) manifest $(LIB)/$*
 
 plugin-stage1-linux: stage1-linux-supervisor
 stage1-linux-supervisor:
@@ -69,23 +78,28 @@ cni:
 	done
 
 # install puts a chosen set of plugins below PREFIX: make install DESTDIR=/tmp/x PLUGINS="stage1-linux fetcher-docker"
-install:
+install: install-rkt $(addprefix install-plugin-,$(PLUGINS))
+
+# What else belongs to a system's package is in packaging/packaging.mk.
+install-rkt: install-system
 	install -D -m 0755 $(DIST)/bin/rkt $(DESTDIR)$(PREFIX)/bin/rkt
 	install -D -m 0755 $(DIST)/lib/rkt/rkt-finish $(DESTDIR)$(PREFIX)/lib/rkt/rkt-finish
-	for p in $(PLUGINS); do \
-	  install -d -m 0755 $(DESTDIR)$(PREFIX)/lib/rkt/plugins/$$p && \
-	  for f in $(LIB)/$$p/*; do \
-	    case $$f in *.json) m=0644;; *) m=0755;; esac; \
-	    install -m $$m $$f $(DESTDIR)$(PREFIX)/lib/rkt/plugins/$$p/ || exit 1; \
-	  done || exit 1; \
+
+install-plugin-%:
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/lib/rkt/plugins/$*
+	for f in $(LIB)/$*/*; do \
+	  case $$f in *.json) m=0644;; *) m=0755;; esac; \
+	  install -m $$m $$f $(DESTDIR)$(PREFIX)/lib/rkt/plugins/$*/ || exit 1; \
 	done
+
+include packaging/packaging.mk
 
 demo: build
 	tests/prerequisites demo
 	go run -buildvcs=false ./tests/demo -rkt $(DIST)/bin/rkt
 
 # test is everything that CI runs. As root, since pods are made by root.
-test: check unit build e2e
+test: check contract unit build e2e
 
 check:
 	tests/prerequisites test
@@ -123,8 +137,16 @@ cross:
 reproducible:
 	tests/reproducible
 
+# contract holds proto/ against its last release, and its generated code against its sources.
+contract:
+	tests/contract check
+
 generate:
-	cd proto && protoc -I . --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative $$(find rkt -name '*.proto' | sort)
+	tests/contract generate
+
+# freeze makes the contract and the sdk's API as they are now the ones that later changes must not break: at a release.
+freeze:
+	tests/contract freeze
 
 # guest-test is the end-to-end suite, and the units, under systemd and cgroup v2 in an emulated machine.
 guest-test: build

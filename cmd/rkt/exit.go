@@ -4,26 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 
 	"github.com/rkt/rkt/v2/core/engine"
 	"github.com/rkt/rkt/v2/core/execute"
+	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/core/store"
 	"github.com/rkt/rkt/v2/core/verify"
+	"github.com/rkt/rkt/v2/proto/reason"
 )
 
-// Exit statuses. A running pod's status is its own; these are rkt's (sysexits.h where it has one).
-const (
-	exitUsage       = 2   // words or flags make no sense
-	exitUnsupported = 64  // a pod or image that cannot be what it asks to be
-	exitNotFound    = 66  // no such image or pod
-	exitRefused     = 76  // a signature is missing, bad, or not trusted
-	exitInterrupted = 130 // Ctrl-C before the pod ran
-	exitOther       = 254 // everything else
-)
+// exitOther is the status of every failure without one of its own; the first rkt had no other.
+const exitOther = 254
 
 // usageError is about the command line.
 type usageError struct{ err error }
@@ -39,32 +35,77 @@ type shownError struct{ err error }
 func (e *shownError) Error() string { return e.err.Error() }
 func (e *shownError) Unwrap() error { return e.err }
 
-func exitCode(err error) int {
-	var (
-		usage       *usageError
-		unsupported *execute.UnsupportedError
-		gone        *pod.NotFoundError
-		refused     *verify.RefusedError
-		coded       interface{ ExitCode() int }
-	)
-	switch {
-	case errors.As(err, &usage):
-		return exitUsage
-	case errors.As(err, &refused):
-		return exitRefused
-	case errors.As(err, &coded):
-		return coded.ExitCode()
-	case errors.As(err, &unsupported):
-		return exitUnsupported
-	case errors.As(err, &gone), errors.Is(err, store.ErrNotFound):
-		return exitNotFound
-	case errors.Is(err, context.Canceled):
-		return exitInterrupted
-	case errors.Is(err, engine.ErrAlreadyStopped):
-		return 0
-	default:
-		return exitOther
+// exit is a row of the table of rkt's own exit statuses. A running pod's status is the pod's.
+type exit struct {
+	code int
+	when string
+	is   func(error) bool
+}
+
+// exits are tried in this order. What a plugin says, or core says of one, has its status by its reason; the rest
+// of the table is exitRows.
+func exits() []exit {
+	return []exit{
+		{2, "the words or flags of the command make no sense", func(err error) bool { return as[*usageError](err) }},
+		{76, "a signature is missing, bad, or not trusted", func(err error) bool { return as[*verify.RefusedError](err) }},
+		{130, "Ctrl-C or SIGTERM before the pod ran", func(err error) bool { return errors.Is(err, context.Canceled) }},
+		{0, "", func(err error) bool { return as[*plugin.Error](err) }},
+		{64, "the flavor cannot run such a pod", func(err error) bool { return as[*execute.UnsupportedError](err) }},
+		{66, "no such pod, or no such image in the store", func(err error) bool {
+			return as[*pod.NotFoundError](err) || errors.Is(err, store.ErrNotFound)
+		}},
+		{0, "success; also stop of a pod that has ended already", func(err error) bool { return errors.Is(err, engine.ErrAlreadyStopped) }},
+		{exitOther, "everything else", func(error) bool { return true }},
 	}
+}
+
+func as[T error](err error) bool {
+	var t T
+	return errors.As(err, &t)
+}
+
+func exitCode(err error) int {
+	for _, e := range exits() {
+		if !e.is(err) {
+			continue
+		}
+		var of *plugin.Error
+		if e.when == "" && errors.As(err, &of) {
+			return of.ExitCode()
+		}
+		return e.code
+	}
+	return exitOther
+}
+
+// exitRow is one status with all that it can mean.
+type exitRow struct {
+	code    int
+	when    []string
+	reasons []reason.Reason
+}
+
+// exitRows is the whole table, by status.
+func exitRows() []exitRow {
+	var rows []exitRow
+	row := func(code int) *exitRow {
+		i, ok := slices.BinarySearchFunc(rows, code, func(r exitRow, c int) int { return r.code - c })
+		if !ok {
+			rows = slices.Insert(rows, i, exitRow{code: code})
+		}
+		return &rows[i]
+	}
+	for _, e := range exits() {
+		if e.when != "" {
+			r := row(e.code)
+			r.when = append(r.when, e.when)
+		}
+	}
+	for _, known := range reason.Table() {
+		r := row(plugin.ExitCode(known.Reason))
+		r.reasons = append(r.reasons, known.Reason)
+	}
+	return rows
 }
 
 // quoteControl keeps what an image, a server or a plugin says from driving the terminal.

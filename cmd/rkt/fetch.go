@@ -6,11 +6,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rkt/rkt/v2/core/engine"
+	"github.com/rkt/rkt/v2/core/store"
 )
 
 func (a *app) fetchCmd() *cobra.Command {
 	var full bool
 	var policy, signature string
+	var form format
 	c := &cobra.Command{
 		Use:   "fetch [FLAGS] IMAGE...",
 		Short: "fetch images into the store",
@@ -31,7 +33,11 @@ func (a *app) fetchCmd() *cobra.Command {
 	f.BoolVar(&full, "full", false, "print whole IDs")
 	f.StringVar(&policy, "pull-policy", "update", "when to ask an image's origin: never, new (if not stored) or update")
 	f.StringVar(&signature, "signature", "", "`file` with the image's detached signature")
+	addFormat(c, &form)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := form.check(); err != nil {
+			return err
+		}
 		p, err := parsePolicy(policy)
 		if err != nil {
 			return err
@@ -40,13 +46,20 @@ func (a *app) fetchCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		var fetched []*store.Image
 		for _, name := range args {
 			img, err := e.Fetch(cmd.Context(), engine.FetchSpec{Image: name, Signature: signature, Policy: p})
 			a.endProgress()
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(a.stdout, shortID(img.ID, full))
+			if fetched = append(fetched, img); form == "" {
+				fmt.Fprintln(a.stdout, shortID(img.ID, full))
+			}
+		}
+		if form != "" {
+			out, _ := imageRows(fetched, full)
+			return form.print(a.stdout, out)
 		}
 		return nil
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,8 +10,16 @@ import (
 	"github.com/rkt/rkt/v2/core/engine"
 )
 
+// gcJSON is what gc did, by the pods' UUIDs.
+type gcJSON struct {
+	Ended   []string `json:"ended" jsonschema:"found to have ended, and marked"`
+	Kept    []string `json:"kept" jsonschema:"ended, within their grace time"`
+	Removed []string `json:"removed"`
+}
+
 func (a *app) gcCmd() *cobra.Command {
 	var o engine.GCOptions
+	var form format
 	c := &cobra.Command{
 		Use:   "gc [FLAGS]",
 		Short: "remove pods that have ended, and what killed pods left",
@@ -21,12 +30,19 @@ longer ago than the grace time. Safe to run at any time, as often as wanted, bes
 	c.Flags().DurationVar(&o.Grace, "grace-period", 30*time.Minute, "keep ended pods for this `time`")
 	c.Flags().DurationVar(&o.ExpirePrepared, "expire-prepared", 24*time.Hour, "remove prepared pods that were not run for this `time`")
 	c.Flags().BoolVar(&o.MarkOnly, "mark-only", false, "mark, remove nothing")
+	addFormat(c, &form)
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := form.check(); err != nil {
+			return err
+		}
 		e, err := a.rootEngine()
 		if err != nil {
 			return err
 		}
 		report, err := e.GC(cmd.Context(), o)
+		if form != "" {
+			return errors.Join(form.print(a.stdout, gcJSON{list(report.Marked), list(report.Kept), list(report.Removed)}), err)
+		}
 		for _, id := range report.Marked {
 			fmt.Fprintf(a.stderr, "gc: pod %q has ended\n", id)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -23,18 +24,18 @@ func (a *app) imageCmd() *cobra.Command {
 
 // imageJSON is an image in image list. Times are nanoseconds since 1970, size is in bytes.
 type imageJSON struct {
-	ID         string   `json:"id"`
-	Name       string   `json:"name"`
+	ID         string   `json:"id" jsonschema:"algorithm and digest, as in sha256-1f2e"`
+	Name       string   `json:"name" jsonschema:"the first of names, without aci://; empty when it has none"`
 	Names      []string `json:"names"`
-	Manifest   string   `json:"manifest"`
-	ImportTime *int64   `json:"import_time,omitempty"`
-	LastUsed   *int64   `json:"last_used_time,omitempty"`
-	Size       int64    `json:"size"`
+	Manifest   string   `json:"manifest" jsonschema:"digest of the OCI manifest"`
+	ImportTime *int64   `json:"import_time,omitempty" jsonschema:"nanoseconds since 1970"`
+	LastUsed   *int64   `json:"last_used_time,omitempty" jsonschema:"nanoseconds since 1970"`
+	Size       int64    `json:"size" jsonschema:"bytes of its layers; shared ones count in each image"`
 }
 
 func (a *app) imageListCmd() *cobra.Command {
 	var full, noLegend bool
-	var form string
+	var form format
 	c := &cobra.Command{
 		Use:   "list [FLAGS]",
 		Short: "list stored images",
@@ -43,9 +44,9 @@ func (a *app) imageListCmd() *cobra.Command {
 	}
 	c.Flags().BoolVar(&full, "full", false, "whole IDs and wall-clock times")
 	c.Flags().BoolVar(&noLegend, "no-legend", false, "no header")
-	c.Flags().StringVar(&form, "format", "", "json or json-pretty")
+	addFormat(c, &form)
 	c.RunE = func(*cobra.Command, []string) error {
-		if err := format(form).check(); err != nil {
+		if err := form.check(); err != nil {
 			return err
 		}
 		e, err := a.engine()
@@ -55,7 +56,7 @@ func (a *app) imageListCmd() *cobra.Command {
 		imgs, listErr := e.Images()
 		out, rows := imageRows(imgs, full)
 		if form != "" {
-			if err := printJSON(a.stdout, out, form == "json-pretty"); err != nil {
+			if err := form.print(a.stdout, out); err != nil {
 				return err
 			}
 			return listErr
@@ -142,15 +143,27 @@ func (a *app) imageCatManifestCmd() *cobra.Command {
 	return c
 }
 
+// imageGCJSON is what image gc has removed.
+type imageGCJSON struct {
+	Images []string `json:"images" jsonschema:"IDs"`
+	Layers []string `json:"layers" jsonschema:"digests of uncompressed layers"`
+	Blobs  []string `json:"blobs" jsonschema:"digests of manifests and configs"`
+}
+
 func (a *app) imageGCCmd() *cobra.Command {
 	var grace time.Duration
+	var form format
 	c := &cobra.Command{
 		Use:   "gc [FLAGS]",
 		Short: "remove images that nobody uses, and layers that no image or pod refers to",
 		Args:  noArgs,
 	}
 	c.Flags().DurationVar(&grace, "grace-period", 24*time.Hour, "keep images used within this `time`")
+	addFormat(c, &form)
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := form.check(); err != nil {
+			return err
+		}
 		e, err := a.engine()
 		if err != nil {
 			return err
@@ -158,6 +171,9 @@ func (a *app) imageGCCmd() *cobra.Command {
 		removed, err := e.ImageGC(cmd.Context(), grace)
 		if removed == nil {
 			return err
+		}
+		if form != "" {
+			return errors.Join(form.print(a.stdout, imageGCJSON{list(removed.Images), list(removed.Layers), list(removed.Blobs)}), err)
 		}
 		for _, id := range removed.Images {
 			fmt.Fprintf(a.stdout, "removed %s\n", id)

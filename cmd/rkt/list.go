@@ -10,7 +10,7 @@ import (
 
 func (a *app) listCmd() *cobra.Command {
 	var full, noLegend bool
-	var form string
+	var form format
 	c := &cobra.Command{
 		Use:   "list [FLAGS]",
 		Short: "list pods",
@@ -20,9 +20,9 @@ func (a *app) listCmd() *cobra.Command {
 	f := c.Flags()
 	f.BoolVar(&full, "full", false, "whole IDs and wall-clock times")
 	f.BoolVar(&noLegend, "no-legend", false, "no header")
-	f.StringVar(&form, "format", "", "json or json-pretty")
+	addFormat(c, &form)
 	c.RunE = func(*cobra.Command, []string) error {
-		if err := format(form).check(); err != nil {
+		if err := form.check(); err != nil {
 			return err
 		}
 		e, err := a.engine()
@@ -49,7 +49,7 @@ func (a *app) listCmd() *cobra.Command {
 			if pods == nil {
 				pods = []podJSON{}
 			}
-			return printJSON(a.stdout, pods, form == "json-pretty")
+			return form.print(a.stdout, pods)
 		}
 		var header []string
 		if !noLegend {

@@ -8,10 +8,17 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/spf13/cobra"
 )
 
 // format is the value of --format.
 type format string
+
+// addFormat gives a verb --format. What it prints then has a schema in docs/schema.
+func addFormat(c *cobra.Command, to *format) {
+	c.Flags().StringVar((*string)(to), "format", "", "json or json-pretty")
+}
 
 func (f format) check() error {
 	switch f {
@@ -20,6 +27,9 @@ func (f format) check() error {
 	}
 	return usagef("--format: %q is neither json nor json-pretty", string(f))
 }
+
+// print writes v as the format says.
+func (f format) print(w io.Writer, v any) error { return printJSON(w, v, f == "json-pretty") }
 
 // printJSON writes v, indented when asked.
 func printJSON(w io.Writer, v any, pretty bool) error {

@@ -11,41 +11,57 @@ import (
 // there, empty when there is nothing, so that `.apps[]` works; what is not known or does not apply is left out.
 // There is never a null.
 type podJSON struct {
-	Name        string            `json:"name"`
-	State       string            `json:"state"`
+	Name        string            `json:"name" jsonschema:"the UUID"`
+	State       pod.State         `json:"state"`
 	Networks    []networkJSON     `json:"networks"`
-	AppNames    []string          `json:"app_names"`
+	AppNames    []string          `json:"app_names" jsonschema:"the same as the names in apps"`
 	Apps        []appJSON         `json:"apps"`
-	Stage1      string            `json:"stage1,omitempty"`
-	Pid         int               `json:"pid,omitempty"`
-	ExitCode    *int              `json:"exit_code,omitempty"`
-	CreatedAt   *int64            `json:"created_at,omitempty"`
-	StartedAt   *int64            `json:"started_at,omitempty"`
+	Stage1      string            `json:"stage1,omitempty" jsonschema:"isolation flavor"`
+	Pid         int               `json:"pid,omitempty" jsonschema:"of the pod's process, while it runs"`
+	ExitCode    *int              `json:"exit_code,omitempty" jsonschema:"the first failing app's, else 0; missing while it runs and when it was killed"`
+	CreatedAt   *int64            `json:"created_at,omitempty" jsonschema:"nanoseconds since 1970"`
+	StartedAt   *int64            `json:"started_at,omitempty" jsonschema:"nanoseconds since 1970"`
 	Annotations map[string]string `json:"user_annotations,omitempty"`
-	Error       string            `json:"error,omitempty"`
+	Error       string            `json:"error,omitempty" jsonschema:"what of the pod cannot be read"`
 }
 
 type networkJSON struct {
 	Name      string   `json:"netName"`
 	Interface string   `json:"ifName"`
-	IP        string   `json:"ip,omitempty"` // the first address, without its prefix length
-	Addresses []string `json:"addresses"`    // CIDR
+	IP        string   `json:"ip,omitempty" jsonschema:"the first address, without its prefix length"`
+	Addresses []string `json:"addresses" jsonschema:"with their prefix lengths"`
 	Gateways  []string `json:"gateways"`
 }
 
+// appState is poddir's, and what there is to say of an app that has none.
+type appState string
+
+const (
+	appCreated appState = "created"
+	appUnknown appState = "unknown" // the supervisor was killed before it could say
+)
+
 type appJSON struct {
 	Name       string      `json:"name"`
-	State      string      `json:"state"` // created, running, exited or unknown
+	State      appState    `json:"state"`
 	ImageName  string      `json:"image_name"`
 	ImageID    string      `json:"image_id"`
-	CreatedAt  *int64      `json:"created_at,omitempty"`
-	StartedAt  *int64      `json:"started_at,omitempty"`
-	FinishedAt *int64      `json:"finished_at,omitempty"`
-	ExitCode   *int        `json:"exit_code,omitempty"`
-	Signal     string      `json:"signal,omitempty"`
-	OOM        bool        `json:"oom,omitempty"`
-	Reason     string      `json:"reason,omitempty"`
+	CreatedAt  *int64      `json:"created_at,omitempty" jsonschema:"nanoseconds since 1970"`
+	StartedAt  *int64      `json:"started_at,omitempty" jsonschema:"nanoseconds since 1970"`
+	FinishedAt *int64      `json:"finished_at,omitempty" jsonschema:"nanoseconds since 1970"`
+	ExitCode   *int        `json:"exit_code,omitempty" jsonschema:"as a shell shows it: 128+n after signal n"`
+	Signal     string      `json:"signal,omitempty" jsonschema:"that ended it, as in SIGKILL"`
+	OOM        bool        `json:"oom,omitempty" jsonschema:"the kernel killed it at its memory limit"`
+	Reason     string      `json:"reason,omitempty" jsonschema:"why it could not be executed"`
 	Mounts     []mountJSON `json:"mounts"`
+	// Limits are those in force, which `rkt update` may have changed.
+	Limits *limitsJSON `json:"limits,omitempty"`
+}
+
+type limitsJSON struct {
+	MemoryBytes int64  `json:"memory_bytes,omitempty"`
+	CPUMillis   int64  `json:"cpu_millis,omitempty"`
+	CPUShares   uint64 `json:"cpu_shares,omitempty"`
 }
 
 type mountJSON struct {
@@ -57,7 +73,7 @@ type mountJSON struct {
 
 func newPodJSON(i pod.Info) podJSON {
 	p := podJSON{
-		Name: i.UUID, State: string(i.State), Stage1: i.Pod.Stage1, Pid: i.Pid,
+		Name: i.UUID, State: i.State, Stage1: i.Pod.Stage1, Pid: i.Pid,
 		CreatedAt: unixNano(i.Pod.Created), StartedAt: unixNano(i.Started), Annotations: i.Pod.Annotations,
 		Networks: []networkJSON{}, AppNames: []string{}, Apps: []appJSON{},
 	}
@@ -90,7 +106,7 @@ func list(s []string) []string {
 }
 
 func newAppJSON(i pod.Info, app poddir.App) appJSON {
-	a := appJSON{Name: app.Name, State: "created", ImageName: app.Image.Name, ImageID: app.Image.ID, CreatedAt: unixNano(i.Pod.Created), Mounts: []mountJSON{}}
+	a := appJSON{Name: app.Name, State: appCreated, ImageName: app.Image.Name, ImageID: app.Image.ID, CreatedAt: unixNano(i.Pod.Created), Mounts: []mountJSON{}}
 	for _, m := range app.Mounts {
 		j := mountJSON{Name: m.Volume, ContainerPath: m.Target, ReadOnly: m.ReadOnly}
 		for _, v := range i.Pod.Volumes {
@@ -100,19 +116,22 @@ func newAppJSON(i pod.Info, app poddir.App) appJSON {
 		}
 		a.Mounts = append(a.Mounts, j)
 	}
+	if l := (limitsJSON{app.Resources.MemoryBytes, app.Resources.CPUMillis, app.Resources.CPUShares}); l != (limitsJSON{}) {
+		a.Limits = &l
+	}
 	st, ok := i.Apps[app.Name]
 	if !ok {
 		if i.State != pod.StateRunning && i.State != pod.StatePrepared && i.State != pod.StatePreparing {
-			a.State = "unknown"
+			a.State = appUnknown
 		}
 		return a
 	}
-	a.State, a.StartedAt = string(st.State), unixNano(st.Started)
+	a.State, a.StartedAt = appState(st.State), unixNano(st.Started)
 	switch {
 	case st.State == poddir.AppExited:
 		a.FinishedAt, a.ExitCode, a.Signal, a.OOM, a.Reason = unixNano(st.Finished), &st.Code, st.Signal, st.OOM, st.Reason
 	case i.State != pod.StateRunning:
-		a.State = "unknown" // the supervisor was killed before it could say
+		a.State = appUnknown
 	}
 	return a
 }

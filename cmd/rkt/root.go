@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,9 @@ import (
 	"github.com/rkt/rkt/v2/core/engine"
 )
 
+// version is set by the linker.
+var version = "2.0.0-dev"
+
 // app is one invocation.
 type app struct {
 	flags  config.Flags
@@ -24,13 +28,40 @@ type app struct {
 	bar    *progressBar
 }
 
+// main runs one verb and returns the exit status.
+func (a *app) main(ctx context.Context, args []string) int {
+	root := a.command()
+	a.hidden(root, args)
+	root.SetArgs(args)
+	root.SetOut(a.stdout)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return a.status
+	}
+	var shown *shownError
+	if !errors.As(err, &shown) {
+		fmt.Fprintf(a.stderr, "%s: %s\n", commandName(cmd), quoteControl(err.Error()))
+	}
+	return exitCode(err)
+}
+
+// commandName is what an error is prefixed with: the verb, as in "run: ...".
+func commandName(cmd *cobra.Command) string {
+	if cmd == nil || !cmd.HasParent() {
+		return "rkt"
+	}
+	return cmd.Name()
+}
+
 func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "rkt",
 		Short: "run pods of apps from container images, without a daemon",
 		Long: `rkt runs pods: one or more apps from container images that share a network, IPC and lifetime.
 There is no daemon: "rkt run" is the pod's own process, for a shell, a systemd unit or a scheduler to supervise,
-and it exits with the pod's status.`,
+and it exits with the pod's status.
+
+What an exit status means: rkt help exit-codes.`,
 		Example: `  rkt run docker://registry.example/nginx
   rkt run --net=host --volume=data,kind=host,source=/srv docker://alpine --mount=volume=data,target=/data --exec=/bin/ls -- -l /data
   rkt list`,
@@ -49,16 +80,26 @@ and it exits with the pod's status.`,
 	f.StringVar(&a.flags.LocalConfig, "local-config", "", "administrator's configuration `directory` (default "+config.DefaultLocalConfig+")")
 	f.StringArrayVar(&a.flags.PluginPath, "plugin-dir", nil, "`directory` of plugins, searched first (as root: needs --insecure-options=plugin)")
 	f.StringSliceVar(&a.flags.Insecure, "insecure-options", nil, "protections to turn off: "+insecureWords())
+	f.BoolVar(&a.flags.TrustHTTPS, "trust-keys-from-https", false, "trust public keys that a name's server offers over https without asking")
 	f.BoolVar(&a.flags.Debug, "debug", false, "show whole error chains and the plugins' logs")
-	root.AddCommand(a.runCmd(), a.prepareCmd(), a.runPreparedCmd(), a.fetchCmd(), a.listCmd(), a.statusCmd(), a.stopCmd(),
-		a.enterCmd(), a.logsCmd(), a.rmCmd(), a.gcCmd(), a.catManifestCmd(), a.imageCmd(), a.trustCmd(), a.pluginCmd(),
-		a.versionCmd())
+	root.AddGroup(groups()...)
+	grouped(root, groupPods, a.runCmd(), a.prepareCmd(), a.runPreparedCmd(), a.listCmd(), a.statusCmd(), a.stopCmd(), a.enterCmd(),
+		a.logsCmd(), a.updateCmd(), a.rmCmd(), a.gcCmd(), a.catManifestCmd())
+	grouped(root, groupImages, a.fetchCmd(), a.imageCmd(), a.trustCmd())
+	grouped(root, groupOthers, a.pluginCmd(), a.versionCmd())
+	root.SetHelpCommandGroupID(groupOthers)
+	root.SetCompletionCommandGroupID(groupOthers)
+	root.SetUsageFunc(usage)
+	for _, c := range root.Commands() {
+		plainUseLine(c)
+	}
 	return root
 }
 
-// hidden adds the verbs that rkt runs itself, when one is named in full: a prefix never means them.
+// hidden adds the topics of help and the verbs that rkt runs itself, when one is named in full: a prefix never means
+// them.
 func (a *app) hidden(root *cobra.Command, args []string) {
-	for _, c := range []*cobra.Command{a.finishCmd(), a.startCmd()} {
+	for _, c := range append(topics(), a.finishCmd(), a.startCmd()) {
 		if slices.Contains(args, c.Name()) {
 			root.AddCommand(c)
 		}
@@ -113,6 +154,7 @@ func (a *app) engine() (*engine.Engine, error) {
 	}
 	e, err := engine.New(c, engine.Observer{
 		Progress: a.progress(),
+		Review:   a.reviewer(c.TrustHTTPS),
 		Warn:     func(msg string) { fmt.Fprintf(a.stderr, "rkt: %s\n", quoteControl(msg)) },
 		Log:      slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level})),
 	})
@@ -137,4 +179,12 @@ func (a *app) printID(id string, err error) error {
 		fmt.Fprintln(a.stdout, id)
 	}
 	return err
+}
+
+// plainUseLine keeps cobra from adding "[flags]" to lines that say it already.
+func plainUseLine(c *cobra.Command) {
+	c.DisableFlagsInUseLine = true
+	for _, sub := range c.Commands() {
+		plainUseLine(sub)
+	}
 }

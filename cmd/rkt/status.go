@@ -17,19 +17,20 @@ import (
 )
 
 func (a *app) statusCmd() *cobra.Command {
-	var form, wait, uuidFile string
+	var wait, uuidFile string
+	var form format
 	c := &cobra.Command{
 		Use:   "status [FLAGS] UUID",
 		Short: "show a pod's state and its apps' exit codes",
 		Long:  `Show one pod, or with --wait first wait until it has ended. Starts no plugin.`,
 	}
 	f := c.Flags()
-	f.StringVar(&form, "format", "", "json or json-pretty")
+	addFormat(c, &form)
 	f.StringVar(&wait, "wait", "", "wait for the pod's end, for ever or for a `duration` (10s)")
 	f.Lookup("wait").NoOptDefVal = "true"
 	addUUIDFile(c, &uuidFile)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := format(form).check(); err != nil {
+		if err := form.check(); err != nil {
 			return err
 		}
 		limit, waits, err := parseWait(wait)
@@ -57,7 +58,7 @@ func (a *app) statusCmd() *cobra.Command {
 			return err
 		}
 		if form != "" {
-			return printJSON(a.stdout, newPodJSON(*info), form == "json-pretty")
+			return form.print(a.stdout, newPodJSON(*info))
 		}
 		printStatus(a.stdout, info)
 		return info.Err

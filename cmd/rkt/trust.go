@@ -17,6 +17,7 @@ import (
 func (a *app) trustCmd() *cobra.Command {
 	var prefix string
 	var root, yes, list bool
+	var form format
 	c := &cobra.Command{
 		Use:   "trust (--prefix=PREFIX | --root) [FLAGS] [PUBKEY...]",
 		Short: "trust public keys for image names below a prefix",
@@ -31,13 +32,20 @@ by appc discovery of the prefix. The fingerprints are shown and must be agreed t
 	f.BoolVar(&root, "root", false, "trust the keys for every name")
 	f.BoolVar(&yes, "skip-fingerprint-review", false, "do not ask")
 	f.BoolVar(&list, "list", false, "list the trusted keys")
+	addFormat(c, &form)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := form.check(); err != nil {
+			return err
+		}
+		if form != "" && !list {
+			return usagef("--format is for --list")
+		}
 		e, err := a.engine()
 		if err != nil {
 			return err
 		}
 		if list {
-			return a.listKeys(e)
+			return a.listKeys(e, form)
 		}
 		switch {
 		case root == (prefix != ""):
@@ -64,7 +72,7 @@ by appc discovery of the prefix. The fingerprints are shown and must be agreed t
 			}
 		}
 		for _, b := range blobs {
-			if err := a.trustKey(e, prefix, b, yes); err != nil {
+			if err := a.trustKey(e, prefix, b, yes || len(args) == 0 && a.flags.TrustHTTPS); err != nil {
 				return err
 			}
 		}
@@ -78,29 +86,54 @@ func (a *app) trustKey(e *engine.Engine, prefix string, b []byte, yes bool) erro
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("images below %q", prefix)
-	if prefix == trust.Root {
-		what = "EVERY image"
+	a.showKeys(infos)
+	if !yes {
+		if !term.IsTerminal(0) {
+			return fmt.Errorf("trust key: nobody is there to review the fingerprints (no terminal); compare them and use --skip-fingerprint-review")
+		}
+		if ok, err := a.ask(os.Stdin, "Trust this for "+covered(prefix)+"? [yes/no] "); err != nil || !ok {
+			return fmt.Errorf("trust key: not agreed to")
+		}
 	}
+	added, err := e.Keyring().Add(prefix, b)
+	for _, k := range added {
+		fmt.Fprintf(a.stdout, "trusted %s for %s\n", k.ID, covered(prefix))
+	}
+	return err
+}
+
+// covered says which images a prefix is about.
+func covered(prefix string) string {
+	if prefix == trust.Root {
+		return "EVERY image"
+	}
+	return fmt.Sprintf("images below %q", prefix)
+}
+
+func (a *app) showKeys(infos []trust.Info) {
 	for _, i := range infos {
 		fmt.Fprintf(a.stderr, "key %s\n", i.Fingerprint)
 		for _, id := range i.Identities {
 			fmt.Fprintf(a.stderr, "    %s\n", quoteControl(id))
 		}
 	}
-	if !yes {
-		if !term.IsTerminal(0) {
-			return fmt.Errorf("trust key: nobody is there to review the fingerprints (no terminal); compare them and use --skip-fingerprint-review")
-		}
-		if ok, err := a.ask(os.Stdin, "Trust this for "+what+"? [yes/no] "); err != nil || !ok {
-			return fmt.Errorf("trust key: not agreed to")
-		}
+}
+
+// reviewer judges the keys that a fetch finds for a name which no key is trusted for yet: whoever is at the terminal,
+// or --trust-keys-from-https. Otherwise there is nobody, and nothing is looked up.
+func (a *app) reviewer(https bool) func(prefix string, keys []trust.Info) (bool, error) {
+	if !https && !(term.IsTerminal(0) && term.IsTerminal(2)) {
+		return nil
 	}
-	added, err := e.Keyring().Add(prefix, b)
-	for _, k := range added {
-		fmt.Fprintf(a.stdout, "trusted %s for %s\n", k.ID, what)
+	return func(prefix string, keys []trust.Info) (bool, error) {
+		a.endProgress()
+		a.showKeys(keys)
+		if https {
+			fmt.Fprintf(a.stderr, "trusted for %s by --trust-keys-from-https\n", covered(prefix))
+			return true, nil
+		}
+		return a.ask(os.Stdin, "Trust this for "+covered(prefix)+"? [yes/no] ")
 	}
-	return err
 }
 
 func (a *app) ask(r io.Reader, question string) (bool, error) {
@@ -119,25 +152,55 @@ func (a *app) ask(r io.Reader, question string) (bool, error) {
 	}
 }
 
-func (a *app) listKeys(e *engine.Engine) error {
+// keyJSON is a trusted key in trust --list.
+type keyJSON struct {
+	Prefix      string   `json:"prefix" jsonschema:"of the image names that it is trusted for; empty: every name"`
+	Fingerprint string   `json:"fingerprint"`
+	Identities  []string `json:"identities"`
+	State       keyState `json:"state" jsonschema:"masked: by an empty file of the administrator"`
+	Error       string   `json:"error,omitempty" jsonschema:"why it is broken"`
+}
+
+type keyState string
+
+const (
+	keyTrusted keyState = "trusted"
+	keyMasked  keyState = "masked"
+	keyBroken  keyState = "broken"
+)
+
+func (a *app) listKeys(e *engine.Engine, form format) error {
 	keys, err := e.Keyring().List()
 	if err != nil {
 		return err
 	}
-	var rows [][]string
-	for _, k := range keys {
-		state := "trusted"
-		switch {
-		case k.Err != nil:
-			state = "broken: " + k.Err.Error()
-		case k.Masked:
-			state = "masked"
-		}
-		prefix := k.Prefix
-		if prefix == trust.Root {
-			prefix = "(every name)"
-		}
-		rows = append(rows, []string{prefix, k.ID, first(k.Info.Identities), state})
+	out, rows := keyRows(keys)
+	if form != "" {
+		return form.print(a.stdout, out)
 	}
 	return table(a.stdout, []string{"PREFIX", "FINGERPRINT", "IDENTITY", "STATE"}, rows)
+}
+
+// keyRows are the keys for machines and for people.
+func keyRows(keys []trust.Listed) ([]keyJSON, [][]string) {
+	out, rows := []keyJSON{}, [][]string{}
+	for _, k := range keys {
+		j := keyJSON{Prefix: k.Prefix, Fingerprint: k.ID, Identities: list(k.Info.Identities), State: keyTrusted}
+		switch {
+		case k.Err != nil:
+			j.State, j.Error = keyBroken, k.Err.Error()
+		case k.Masked:
+			j.State = keyMasked
+		}
+		prefix, state := k.Prefix, string(j.State)
+		if prefix == trust.Root {
+			j.Prefix, prefix = "", "(every name)"
+		}
+		if j.Error != "" {
+			state += ": " + j.Error
+		}
+		out = append(out, j)
+		rows = append(rows, []string{prefix, k.ID, first(k.Info.Identities), state})
+	}
+	return out, rows
 }

@@ -49,43 +49,42 @@ var (
 type kind struct {
 	reason reason.Reason
 	err    error
-	exit   int  // sysexits(3)
-	ours   bool // only core may say so; a plugin that does is not believed
+	exit   int // sysexits(3)
 }
 
-// kinds is the one table from reasons to Go errors and exit statuses.
+// kinds is the one table from reasons to Go errors and exit statuses. What each means is reason.Table.
 func kinds() []kind {
 	return []kind{
-		{reason.Internal, ErrInternal, 70, false},
-		{reason.ConfigInvalid, ErrConfigInvalid, 64, false},
-		{reason.HostUnfit, ErrHostUnfit, 69, false},
-		{reason.Busy, ErrBusy, 75, false},
-		{reason.Unsupported, ErrUnsupported, 69, false},
-		{reason.ReferenceInvalid, ErrReferenceInvalid, 64, false},
-		{reason.ImageNotFound, ErrImageNotFound, 66, false},
-		{reason.AuthRequired, ErrAuthRequired, 77, false},
-		{reason.AuthDenied, ErrAuthDenied, 77, false},
-		{reason.NetworkUnreachable, ErrNetworkUnreachable, 75, false},
-		{reason.RegistryThrottled, ErrThrottled, 75, false},
-		{reason.InsecureRefused, ErrInsecureRefused, 76, false},
-		{reason.DigestMismatch, ErrDigestMismatch, 76, false},
-		{reason.ImageInvalid, ErrImageInvalid, 65, false},
-		{reason.SignatureInvalid, ErrSignatureInvalid, 65, false},
-		{reason.SignatureRejected, ErrSignatureRejected, 76, false},
-		{reason.TrustMissing, ErrTrustMissing, 76, false},
-		{reason.NetworkNotFound, ErrNetworkNotFound, 66, false},
-		{reason.NetworkDamaged, ErrNetworkDamaged, 69, false},
-		{reason.AddressInUse, ErrAddressInUse, 69, false},
-		{reason.PortInUse, ErrPortInUse, 69, false},
-		{reason.PodUnsupported, ErrPodUnsupported, 64, false},
-		{reason.PodNotFound, ErrPodNotFound, 66, false},
-		{reason.PodNotRunning, ErrPodNotRunning, 69, false},
-		{reason.AppNotFound, ErrAppNotFound, 66, false},
-		{reason.PluginMissing, ErrMissing, 69, true},
-		{reason.PluginRefused, ErrRefused, 69, true},
-		{reason.PluginProtocol, ErrProtocol, 70, true},
-		{reason.PluginCrashed, ErrCrashed, 70, true},
-		{reason.PluginTimeout, ErrTimeout, 75, true},
+		{reason.Internal, ErrInternal, 70},
+		{reason.ConfigInvalid, ErrConfigInvalid, 64},
+		{reason.HostUnfit, ErrHostUnfit, 69},
+		{reason.Busy, ErrBusy, 75},
+		{reason.Unsupported, ErrUnsupported, 69},
+		{reason.ReferenceInvalid, ErrReferenceInvalid, 64},
+		{reason.ImageNotFound, ErrImageNotFound, 66},
+		{reason.AuthRequired, ErrAuthRequired, 77},
+		{reason.AuthDenied, ErrAuthDenied, 77},
+		{reason.NetworkUnreachable, ErrNetworkUnreachable, 75},
+		{reason.RegistryThrottled, ErrThrottled, 75},
+		{reason.InsecureRefused, ErrInsecureRefused, 76},
+		{reason.DigestMismatch, ErrDigestMismatch, 76},
+		{reason.ImageInvalid, ErrImageInvalid, 65},
+		{reason.SignatureInvalid, ErrSignatureInvalid, 65},
+		{reason.SignatureRejected, ErrSignatureRejected, 76},
+		{reason.TrustMissing, ErrTrustMissing, 76},
+		{reason.NetworkNotFound, ErrNetworkNotFound, 66},
+		{reason.NetworkDamaged, ErrNetworkDamaged, 69},
+		{reason.AddressInUse, ErrAddressInUse, 69},
+		{reason.PortInUse, ErrPortInUse, 69},
+		{reason.PodUnsupported, ErrPodUnsupported, 64},
+		{reason.PodNotFound, ErrPodNotFound, 66},
+		{reason.PodNotRunning, ErrPodNotRunning, 69},
+		{reason.AppNotFound, ErrAppNotFound, 66},
+		{reason.PluginMissing, ErrMissing, 69},
+		{reason.PluginRefused, ErrRefused, 69},
+		{reason.PluginProtocol, ErrProtocol, 70},
+		{reason.PluginCrashed, ErrCrashed, 70},
+		{reason.PluginTimeout, ErrTimeout, 75},
 	}
 }
 
@@ -99,6 +98,9 @@ func kindOf(r reason.Reason) kind {
 	return ks[0]
 }
 
+// ExitCode is the exit status of a command that fails for a reason.
+func ExitCode(r reason.Reason) int { return kindOf(r).exit }
+
 // Error is what went wrong with or in a plugin.
 type Error struct {
 	Verb     string // what was being done: "fetch docker://x/y"
@@ -108,6 +110,7 @@ type Error struct {
 	Message  string
 	Metadata map[string]string // of ErrorInfo
 	LastLog  []string          // of a crash: the last lines of its stderr
+	LogFile  string            // where its whole log was kept, if it was
 	Err      error             // cause: a context's error
 }
 
@@ -130,6 +133,9 @@ func (e *Error) Error() string {
 	}
 	for _, line := range e.LastLog {
 		b.WriteString("\n  | " + line)
+	}
+	if e.LogFile != "" && e.Reason != reason.Internal {
+		fmt.Fprintf(&b, "\n  (rkt plugin logs %s shows what it wrote: %s)", e.Plugin, e.LogFile)
 	}
 	return b.String()
 }

@@ -8,6 +8,7 @@
 //	pod.json        core, immutable after prepare: Pod
 //	runtime.json    core, before Run: Runtime (what only the start knows: cgroup, network, identity files)
 //	plugins.json    core: kind -> PinnedPlugin, the binaries that this pod uses for ever
+//	limits/NAME     core, by `rkt update`: Limits, in force instead of what pod.json says
 //	net/            the network plugin's state
 //	etc/            core: resolv.conf, hosts, hostname for every app
 //	apps/NAME/      upper/ and work/ of the app's overlay

@@ -1,6 +1,7 @@
 // Package reason holds the words that travel in google.rpc.ErrorInfo.reason, domain "rkt": why a plugin could
 // not do what it was asked. Plugins send them, core maps them to Go errors, texts and exit codes in one table
-// (core/plugin/errors.go). A word that core does not know counts as Internal. Standard library alone.
+// (core/plugin/errors.go). What each means, who sends it and with which gRPC code is Table. A word that core does
+// not know counts as Internal. Standard library alone.
 package reason
 
 // Domain is google.rpc.ErrorInfo.domain.
@@ -11,11 +12,11 @@ type Reason string
 
 // Sent by any plugin.
 const (
-	Internal      Reason = "INTERNAL"       // a bug: also what a panic becomes
-	ConfigInvalid Reason = "CONFIG_INVALID" // the admin's configuration cannot be used
-	HostUnfit     Reason = "HOST_UNFIT"     // this host lacks something; Probe says what and the remedy
-	Busy          Reason = "BUSY"           // another try may succeed soon
-	Unsupported   Reason = "UNSUPPORTED"    // the plugin has no such ability
+	Internal      Reason = "INTERNAL"
+	ConfigInvalid Reason = "CONFIG_INVALID"
+	HostUnfit     Reason = "HOST_UNFIT"
+	Busy          Reason = "BUSY"
+	Unsupported   Reason = "UNSUPPORTED"
 )
 
 // Sent by fetchers.
@@ -56,9 +57,9 @@ const (
 
 // Made by core about a plugin, never sent.
 const (
-	PluginMissing  Reason = "PLUGIN_MISSING"  // none found, or several and no choice
-	PluginRefused  Reason = "PLUGIN_REFUSED"  // found, not trusted or not what it says
-	PluginProtocol Reason = "PLUGIN_PROTOCOL" // speaks otherwise than the contract
-	PluginCrashed  Reason = "PLUGIN_CRASHED"  // its process ended in the middle
-	PluginTimeout  Reason = "PLUGIN_TIMEOUT"  // no answer within the deadline
+	PluginMissing  Reason = "PLUGIN_MISSING"
+	PluginRefused  Reason = "PLUGIN_REFUSED"
+	PluginProtocol Reason = "PLUGIN_PROTOCOL"
+	PluginCrashed  Reason = "PLUGIN_CRASHED"
+	PluginTimeout  Reason = "PLUGIN_TIMEOUT"
 )

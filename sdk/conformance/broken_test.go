@@ -197,7 +197,7 @@ func fileFaults() map[string]fileFault {
 			p.Dir = to
 		}},
 		"missing program":     {"PL-FILE-03", change(func(m *manifest.Manifest) { m.Programs = []string{"none"} })},
-		"script":              {"PL-FILE-04", replace([]byte("#!/bin/sh\n"))},
+		"no program":          {"PL-FILE-04", replace([]byte("#!sh\n"))},
 		"another machine":     {"PL-FILE-04", foreign},
 		"dynamic linker":      {"PL-FILE-05", dynamic},
 		"setuid":              {"PL-FILE-06", chmod(0o755 | fs.ModeSetuid)},

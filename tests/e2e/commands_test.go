@@ -14,6 +14,7 @@ import (
 // commands are the words that scripts have beside testscript's own.
 func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
+		"schema":   schema,
 		"status":   status,
 		"setfile":  setfile,
 		"eventual": eventual,

@@ -54,31 +54,4 @@ func clean(s string) string {
 }
 
 // code is the gRPC code of a reason; clients that know no reasons go by it.
-func code(r reason.Reason) codes.Code {
-	switch r {
-	case reason.ReferenceInvalid, reason.ConfigInvalid, reason.PodUnsupported:
-		return codes.InvalidArgument
-	case reason.ImageNotFound, reason.NetworkNotFound, reason.PodNotFound, reason.AppNotFound:
-		return codes.NotFound
-	case reason.AuthRequired:
-		return codes.Unauthenticated
-	case reason.AuthDenied:
-		return codes.PermissionDenied
-	case reason.SignatureRejected, reason.TrustMissing, reason.SignatureInvalid, reason.InsecureRefused,
-		reason.HostUnfit, reason.PodNotRunning, reason.NetworkDamaged:
-		return codes.FailedPrecondition
-	case reason.Busy:
-		return codes.Aborted
-	case reason.AddressInUse, reason.PortInUse:
-		return codes.AlreadyExists
-	case reason.NetworkUnreachable:
-		return codes.Unavailable
-	case reason.RegistryThrottled:
-		return codes.ResourceExhausted
-	case reason.DigestMismatch, reason.ImageInvalid:
-		return codes.DataLoss
-	case reason.Unsupported:
-		return codes.Unimplemented
-	}
-	return codes.Internal
-}
+func code(r reason.Reason) codes.Code { return codes.Code(reason.Code(r)) }

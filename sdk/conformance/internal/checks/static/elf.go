@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/rkt/rkt/v2/proto/launch"
+	"github.com/rkt/rkt/v2/proto/manifest"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/suite"
 )
 
@@ -21,7 +23,7 @@ func machines() map[string]elf.Machine {
 }
 
 // binaries calls f with every file that the manifest names and that is there, with its ELF form, or nil when it has none.
-// exec must be a binary; a program may be a script.
+// exec is a binary, or a script where core runs scripts; a program may be a script.
 func binaries(e *suite.Env, f func(name string, b *elf.File) error) error {
 	return present(e, func(name, path string) error {
 		file, err := os.Open(path)
@@ -54,6 +56,29 @@ func present(e *suite.Env, f func(name, path string) error) error {
 	return nil
 }
 
+// scripted says why exec, which is no ELF binary, cannot be a script either.
+func scripted(e *suite.Env) error {
+	file, err := os.Open(filepath.Join(e.Plugin.Dir, e.Manifest.Exec))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	path, _, err := launch.Script(file)
+	switch {
+	case err != nil:
+		return err
+	case path == "":
+		return errors.New("no script: its first line does not begin with #!")
+	}
+	for _, service := range []string{manifest.ServiceStage1, manifest.ServiceNetwork} {
+		if e.Manifest.Provision(service) != nil {
+			return fmt.Errorf("a plugin that provides %s cannot be a script, since pods pin it and not its interpreter", service)
+		}
+	}
+	_, err = os.Stat(path)
+	return err
+}
+
 func arch(e *suite.Env) error {
 	want, known := machines()[runtime.GOARCH]
 	if !known {
@@ -61,7 +86,9 @@ func arch(e *suite.Env) error {
 	}
 	return binaries(e, func(name string, b *elf.File) error {
 		if b == nil && name == e.Manifest.Exec {
-			return fmt.Errorf("%s is not an ELF binary, and a script cannot be a plugin", name)
+			if err := scripted(e); err != nil {
+				return fmt.Errorf("%s is not an ELF binary, and %w", name, err)
+			}
 		}
 		if b != nil && b.Machine != want {
 			return fmt.Errorf("%s is built for %v, this machine is %s", name, b.Machine, runtime.GOARCH)
