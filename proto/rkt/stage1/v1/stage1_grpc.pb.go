@@ -80,7 +80,7 @@ type Stage1ServiceClient interface {
 	// Caller: core, in `rkt attach`; only with capability "attach".
 	// Idempotent: yes.
 	// Deadline: 10 s.
-	// Errors: POD_NOT_RUNNING, APP_NOT_FOUND.
+	// Errors: POD_NOT_RUNNING (S1-ATTACH-01), APP_NOT_FOUND.
 	Attach(ctx context.Context, in *AttachRequest, opts ...grpc.CallOption) (*ExecPlan, error)
 	// Stop asks the pod to end: each app gets its stop signal (S1-STOP-02), and SIGKILL after the grace time (S1-STOP-03),
 	// or at once by force (S1-STOP-04). It returns once the request is made; core waits for the lock.
@@ -102,7 +102,7 @@ type Stage1ServiceClient interface {
 	// Caller: core, in `rkt app`; only with capability "mutable".
 	// Idempotent: yes.
 	// Deadline: 60 s.
-	// Errors: POD_NOT_RUNNING, APP_NOT_FOUND, POD_UNSUPPORTED.
+	// Errors: POD_NOT_RUNNING (S1-APP-01), APP_NOT_FOUND, POD_UNSUPPORTED.
 	AddApp(ctx context.Context, in *AppRequest, opts ...grpc.CallOption) (*AppResponse, error)
 	// StartApp: see AddApp. Caller, Idempotent, Deadline, Errors: as there.
 	StartApp(ctx context.Context, in *AppRequest, opts ...grpc.CallOption) (*AppResponse, error)
@@ -115,7 +115,7 @@ type Stage1ServiceClient interface {
 	// Caller: core, in `rkt update`; only with capability "resources". Core records what is in force afterwards.
 	// Idempotent: yes.
 	// Deadline: 60 s; a machine that is to grow waits for its guest.
-	// Errors: POD_NOT_RUNNING, APP_NOT_FOUND; POD_UNSUPPORTED for what this flavor cannot change in a pod that
+	// Errors: POD_NOT_RUNNING (S1-LIMIT-01), APP_NOT_FOUND; POD_UNSUPPORTED for what this flavor cannot change in a pod that
 	// runs, naming flavor and field; BUSY for a memory limit below what the app uses and the kernel gets back.
 	UpdateResources(ctx context.Context, in *UpdateResourcesRequest, opts ...grpc.CallOption) (*UpdateResourcesResponse, error)
 	// Cleanup removes what Run made outside the pod directory (cgroups, taps, loop devices). It succeeds
@@ -299,7 +299,7 @@ type Stage1ServiceServer interface {
 	// Caller: core, in `rkt attach`; only with capability "attach".
 	// Idempotent: yes.
 	// Deadline: 10 s.
-	// Errors: POD_NOT_RUNNING, APP_NOT_FOUND.
+	// Errors: POD_NOT_RUNNING (S1-ATTACH-01), APP_NOT_FOUND.
 	Attach(context.Context, *AttachRequest) (*ExecPlan, error)
 	// Stop asks the pod to end: each app gets its stop signal (S1-STOP-02), and SIGKILL after the grace time (S1-STOP-03),
 	// or at once by force (S1-STOP-04). It returns once the request is made; core waits for the lock.
@@ -321,7 +321,7 @@ type Stage1ServiceServer interface {
 	// Caller: core, in `rkt app`; only with capability "mutable".
 	// Idempotent: yes.
 	// Deadline: 60 s.
-	// Errors: POD_NOT_RUNNING, APP_NOT_FOUND, POD_UNSUPPORTED.
+	// Errors: POD_NOT_RUNNING (S1-APP-01), APP_NOT_FOUND, POD_UNSUPPORTED.
 	AddApp(context.Context, *AppRequest) (*AppResponse, error)
 	// StartApp: see AddApp. Caller, Idempotent, Deadline, Errors: as there.
 	StartApp(context.Context, *AppRequest) (*AppResponse, error)
@@ -334,7 +334,7 @@ type Stage1ServiceServer interface {
 	// Caller: core, in `rkt update`; only with capability "resources". Core records what is in force afterwards.
 	// Idempotent: yes.
 	// Deadline: 60 s; a machine that is to grow waits for its guest.
-	// Errors: POD_NOT_RUNNING, APP_NOT_FOUND; POD_UNSUPPORTED for what this flavor cannot change in a pod that
+	// Errors: POD_NOT_RUNNING (S1-LIMIT-01), APP_NOT_FOUND; POD_UNSUPPORTED for what this flavor cannot change in a pod that
 	// runs, naming flavor and field; BUSY for a memory limit below what the app uses and the kernel gets back.
 	UpdateResources(context.Context, *UpdateResourcesRequest) (*UpdateResourcesResponse, error)
 	// Cleanup removes what Run made outside the pod directory (cgroups, taps, loop devices). It succeeds

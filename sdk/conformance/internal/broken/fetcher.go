@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -80,7 +79,7 @@ func (s *fetcher) Fetch(req *fetcherv1.FetchRequest, stream fetcherv1.FetcherSer
 	}
 	if s.is("writes-beside") {
 		_ = os.WriteFile(filepath.Join(filepath.Dir(j.dir), "beside"), nil, 0o600)
-		_ = os.WriteFile(filepath.Join(os.TempDir(), fmt.Sprintf("rkt-broken-%d", os.Getpid())), nil, 0o600)
+		_ = os.WriteFile(stray(), nil, 0o600)
 	}
 	image, err := j.image(req.GetReference())
 	if err != nil {

@@ -68,7 +68,7 @@ func Manifest(kind, fault string) *manifest.Manifest {
 	case kindNetwork:
 		v.Types, v.Capabilities = []string{"default"}, []string{"check", "sweep"}
 	case kindStage1:
-		v.Flavor, v.Capabilities = fault, []string{"enter", "stop", "stats"}
+		v.Flavor, v.Capabilities = fault, []string{"enter", "attach", "stop", "stats", "mutable", "resources"}
 	}
 	m.Provides = []manifest.Provision{v}
 	return m
@@ -113,11 +113,11 @@ func (p *plugin) serve() error {
 	if p.fds, err = launch.Take(); err != nil {
 		return err
 	}
+	defer os.Remove(stray())
 	if p.is("needs-tmp") {
-		if err := os.WriteFile(fmt.Sprintf("/tmp/rkt-broken-%d", os.Getpid()), nil, 0o600); err != nil {
+		if err := os.WriteFile(stray(), nil, 0o600); err != nil {
 			return err
 		}
-		defer os.Remove(fmt.Sprintf("/tmp/rkt-broken-%d", os.Getpid()))
 	}
 	dir := os.Getenv("PLUGIN_UNIX_SOCKET_DIR")
 	if p.is("locks-itself-out") {
@@ -156,6 +156,9 @@ func (p *plugin) serve() error {
 	l.Close()
 	return nil
 }
+
+// stray is a file that no plugin may make. It goes with the process.
+func stray() string { return filepath.Join(os.TempDir(), fmt.Sprintf("rkt-broken-%d", os.Getpid())) }
 
 // lifeline returns at the end of standard input.
 func (p *plugin) lifeline() {

@@ -115,6 +115,38 @@ func (s *stage1) Stats(_ context.Context, req *stage1v1.StatsRequest) (*stage1v1
 	return &stage1v1.StatsResponse{}, nil
 }
 
+// dead is the answer of verbs that a chroot has no use for: about the living it says so.
+func (s *stage1) dead(dir, fault string) error {
+	if !running(dir) && !s.is(fault) {
+		return fail(reason.PodNotRunning, "the pod does not run")
+	}
+	return fail(reason.Internal, "not in a chroot")
+}
+
+func (s *stage1) Attach(_ context.Context, req *stage1v1.AttachRequest) (*stage1v1.ExecPlan, error) {
+	return nil, s.dead(req.GetPodDir(), "attaches-to-the-dead")
+}
+
+func (s *stage1) AddApp(_ context.Context, req *stage1v1.AppRequest) (*stage1v1.AppResponse, error) {
+	return nil, s.dead(req.GetPodDir(), "")
+}
+
+func (s *stage1) StartApp(_ context.Context, req *stage1v1.AppRequest) (*stage1v1.AppResponse, error) {
+	return nil, s.dead(req.GetPodDir(), "")
+}
+
+func (s *stage1) StopApp(_ context.Context, req *stage1v1.AppRequest) (*stage1v1.AppResponse, error) {
+	return nil, s.dead(req.GetPodDir(), "")
+}
+
+func (s *stage1) RemoveApp(_ context.Context, req *stage1v1.AppRequest) (*stage1v1.AppResponse, error) {
+	return nil, s.dead(req.GetPodDir(), "takes-from-the-dead")
+}
+
+func (s *stage1) UpdateResources(_ context.Context, req *stage1v1.UpdateResourcesRequest) (*stage1v1.UpdateResourcesResponse, error) {
+	return nil, s.dead(req.GetPodDir(), "limits-the-dead")
+}
+
 // Stop speaks with the supervisor.
 func (s *stage1) Stop(_ context.Context, req *stage1v1.StopRequest) (*stage1v1.StopResponse, error) {
 	none := &stage1v1.StopResponse{}

@@ -43,7 +43,7 @@ func (s *verifier) Verify(_ context.Context, req *verifierv1.VerifyRequest) (*ve
 	const reject, abstain = verifierv1.VerifyResponse_VERDICT_REJECT, verifierv1.VerifyResponse_VERDICT_ABSTAIN
 	switch {
 	case s.is("writes-its-verdict"):
-		if err := os.WriteFile(filepath.Join(os.TempDir(), fmt.Sprintf("rkt-broken-%d", os.Getpid())), nil, 0o600); err != nil {
+		if err := os.WriteFile(stray(), nil, 0o600); err != nil {
 			return nil, fail(reason.Internal, "%v", err)
 		}
 	case req.GetImage().GetMediaType() != aciType && !s.is("judges-any-type"):

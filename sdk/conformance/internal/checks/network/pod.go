@@ -280,8 +280,11 @@ func (s *site) up(ctx context.Context, ports ...*networkv1.PortForward) (*pod, *
 	}
 	p.ports = ports
 	resp, err := p.setup(ctx)
+	if answer.Reason(err) == reason.HostUnfit {
+		return p, nil, suite.Skip("the plugin says HOST_UNFIT: %v", err)
+	}
 	if err != nil {
-		return p, nil, fmt.Errorf("Setup: %w", err)
+		return p, nil, fmt.Errorf("set up: %w", err)
 	}
 	return p, resp, p.connected(resp)
 }

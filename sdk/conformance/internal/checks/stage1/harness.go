@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/rkt/rkt/v2/proto/poddir"
+	"github.com/rkt/rkt/v2/proto/reason"
 	pluginv1 "github.com/rkt/rkt/v2/proto/rkt/plugin/v1"
 	stage1v1 "github.com/rkt/rkt/v2/proto/rkt/stage1/v1"
+	"github.com/rkt/rkt/v2/sdk/conformance/internal/answer"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/pod"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/process"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/suite"
@@ -80,9 +82,13 @@ func able(ctx context.Context, e *suite.Env, p *pod.Pod) error {
 }
 
 func plan(ctx context.Context, e *suite.Env, p *pod.Pod) (*stage1v1.ExecPlan, error) {
-	return ask(ctx, e, p, func(c stage1v1.Stage1ServiceClient) (*stage1v1.ExecPlan, error) {
+	ep, err := ask(ctx, e, p, func(c stage1v1.Stage1ServiceClient) (*stage1v1.ExecPlan, error) {
 		return c.Run(ctx, &stage1v1.RunRequest{PodDir: p.Dir, PodUuid: p.Doc.UUID})
 	})
+	if answer.Reason(err) == reason.HostUnfit {
+		return nil, suite.Skip("the plugin says HOST_UNFIT: %v", err)
+	}
+	return ep, err
 }
 
 // root skips where nobody but root gets further.
@@ -115,7 +121,7 @@ func launch(ctx context.Context, e *suite.Env, p *pod.Pod) error {
 	}
 	ep, err := plan(ctx, e, p)
 	if err != nil {
-		return fmt.Errorf("Run: %w", err)
+		return fmt.Errorf("run pod: %w", err)
 	}
 	return p.Start(e.Plugin.Dir, e.Manifest.Exec, ep)
 }

@@ -32,6 +32,9 @@ func Checks() []suite.Check {
 		check(static, "enter", "S1-ENTER-01", "Enter of a pod that does not run is POD_NOT_RUNNING", enterEnded),
 		check(static, "stop", "S1-STOP-01", "Stop of a pod that has ended succeeds", stopEnded),
 		check(static, "stats", "S1-STATS-01", "Stats of a pod that does not run is POD_NOT_RUNNING", statsEnded),
+		check(static, "attach", "S1-ATTACH-01", "Attach to a pod that does not run is POD_NOT_RUNNING", attachEnded),
+		check(static, "mutable", "S1-APP-01", "changing a pod that does not run is POD_NOT_RUNNING", changeEnded),
+		check(static, "resources", "S1-LIMIT-01", "UpdateResources of a pod that does not run is POD_NOT_RUNNING", limitEnded),
 		check(static, "", "S1-CLEAN-01", "Cleanup of a pod that never ran succeeds, twice", cleanNothing),
 
 		check(life, "", "S1-RUN-01", "Run's plan names what core can become", plans),
