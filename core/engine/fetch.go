@@ -161,11 +161,6 @@ func (e *Engine) download(ctx context.Context, st *store.Store, staging *store.S
 	if err != nil {
 		return nil, err
 	}
-	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindFetcher, Writable: []string{staging.LayoutDir()}, FDs: fds})
-	if err != nil {
-		return nil, err
-	}
-	defer p.Close()
 	present, err := st.KnownBlobs()
 	if err != nil {
 		return nil, err
@@ -173,13 +168,19 @@ func (e *Engine) download(ctx context.Context, st *store.Store, staging *store.S
 	req := fetch.Request{
 		Reference: ref.String(), LayoutDir: staging.LayoutDir(), Access: access, Present: present, Progress: e.Observer.progress,
 	}
-	// A URL or a file says only in the image what it is called, and so which keys count.
-	if signed && ref.Scheme == image.ACI && entry.Capable(manifest.ServiceFetcher, "signatures") {
-		if err := e.checkSigners(ctx, p, req, withoutPort(trustName(ref.String()))); err != nil {
-			return nil, err
-		}
-	}
-	return fetch.Image(ctx, p, req)
+	var done *fetcherv1.FetchDone
+	err = e.guarded(ctx, staging, entry, plugin.Options{Kind: plugin.KindFetcher, Writable: []string{staging.LayoutDir()}, FDs: fds},
+		func(ctx context.Context, p *plugin.Process) (err error) {
+			// A URL or a file says only in the image what it is called, and so which keys count.
+			if signed && ref.Scheme == image.ACI && entry.Capable(manifest.ServiceFetcher, "signatures") {
+				if err := e.checkSigners(ctx, p, req, withoutPort(trustName(ref.String()))); err != nil {
+					return err
+				}
+			}
+			done, err = fetch.Image(ctx, p, req)
+			return err
+		})
+	return done, err
 }
 
 // convert runs after verification, in a fresh process without network, and points in at the result.
@@ -199,12 +200,12 @@ func (e *Engine) convert(ctx context.Context, staging *store.Staging, name strin
 	if err := staging.ChownLayout("converted", uid, gid); err != nil {
 		return err
 	}
-	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindConverter, Writable: []string{out}})
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	resp, err := fetch.Convert(ctx, p, name, staging.LayoutDir(), out, done.GetImage())
+	var resp *fetcherv1.ConvertResponse
+	err = e.guarded(ctx, staging, entry, plugin.Options{Kind: plugin.KindConverter, Writable: []string{out}},
+		func(ctx context.Context, p *plugin.Process) (err error) {
+			resp, err = fetch.Convert(ctx, p, name, staging.LayoutDir(), out, done.GetImage())
+			return err
+		})
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,8 @@ func (e *Engine) PluginUses(name string) ([]PluginUse, error) {
 	if err != nil {
 		return nil, err
 	}
-	uses := map[string]*PluginUse{}
+	type binary struct{ name, digest string }
+	uses := map[binary]*PluginUse{}
 	var errs []error
 	for _, info := range infos {
 		var rec poddir.Plugins
@@ -47,10 +48,11 @@ func (e *Engine) PluginUses(name string) ([]PluginUse, error) {
 			if name != "" && p.Name != name {
 				continue
 			}
-			if uses[p.Digest] == nil {
-				uses[p.Digest] = &PluginUse{Name: p.Name, Version: p.Version, Digest: p.Digest, Missing: !e.pins().Has(p.Digest)}
+			b := binary{p.Name, p.Digest}
+			if uses[b] == nil {
+				uses[b] = &PluginUse{Name: p.Name, Version: p.Version, Digest: p.Digest, Missing: !e.pins().Has(p.Digest)}
 			}
-			uses[p.Digest].Pods = append(uses[p.Digest].Pods, PluginPod{UUID: info.UUID, Kind: kind, State: info.State})
+			uses[b].Pods = append(uses[b].Pods, PluginPod{UUID: info.UUID, Kind: kind, State: info.State})
 		}
 	}
 	out := make([]PluginUse, 0, len(uses))

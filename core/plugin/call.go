@@ -29,7 +29,10 @@ func (p *Process) report(err error) error {
 		return err
 	}
 	if reason.SenderOf(e.Reason) == reason.Core || e.Reason == reason.Internal {
-		e.LogFile = p.failed(e, p.log.kept())
+		log := p.log.kept()
+		if file := p.failed(e, log); len(log) > 0 {
+			e.LogFile = file
+		}
 	}
 	return err
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -47,11 +50,22 @@ func fake(behaviour string) {
 	if behaviour == "stray" { // started by fake-forks and fake-daemon
 		select {}
 	}
+	if behaviour == "between" { // started by fake-doubly
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Args[0], cmd.Env = "fake-stray", []string{}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if cmd.Start() != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if os.Getenv(launch.CookieKey) != launch.CookieValue {
 		fmt.Fprintln(os.Stderr, "no cookie")
 		os.Exit(64)
 	}
-	if behaviour != "deaf" {
+	if behaviour == "deaf" {
+		signal.Ignore() // all that can be: SIGTERM, SIGINT, SIGHUP
+	} else {
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
 			os.Exit(0)
@@ -106,6 +120,12 @@ func fake(behaviour string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	switch behaviour {
+	case "closes-socket":
+		l.Close()
+	case "mute":
+		l = muteListener{l}
+	}
 	g := grpc.NewServer(grpc.MaxSendMsgSize(2<<30), grpc.MaxRecvMsgSize(4<<20))
 	s := &fakeServer{behaviour: behaviour}
 	majors := []uint32{1}
@@ -127,7 +147,46 @@ func fake(behaviour string) {
 	if behaviour == "chatty" {
 		fmt.Println("and now for something completely different")
 	}
+	if behaviour == "gigabyte" {
+		serveGigabyte(l, g)
+	}
 	_ = g.Serve(l)
+	select {}
+}
+
+// muteListener takes connections and says nothing on them.
+type muteListener struct{ net.Listener }
+
+func (l muteListener) Accept() (net.Conn, error) {
+	for {
+		if _, err := l.Listener.Accept(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// serveGigabyte answers Resolve with a message of 1 GB, as far as anybody reads it, and has no such thing in memory:
+// a limit on its own memory is in nobody's way.
+func serveGigabyte(l net.Listener, g *grpc.Server) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/Resolve") {
+			g.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/grpc")
+		chunk := make([]byte, 1<<20)
+		_, err := w.Write([]byte{0, 0x40, 0, 0, 0}) // not compressed, 1 GiB
+		for i := 0; i < 1024 && err == nil; i++ {
+			_, err = w.Write(chunk)
+		}
+	})
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			os.Exit(1)
+		}
+		go new(http2.Server).ServeConn(c, &http2.ServeConnOpts{Handler: handler})
+	}
 }
 
 // beCore launches what is installed in dir, says the plugin's pid, and waits to be killed.
@@ -286,6 +345,19 @@ func (s *fakeFetcher) Resolve(ctx context.Context, r *fetcherv1.ResolveRequest) 
 			os.Stderr.Write(line)
 		}
 		os.Stderr.Write([]byte(strings.Repeat("z", 8<<20)))
+	case "newlines":
+		b := []byte(strings.Repeat("\n", 1<<16))
+		for range 64 {
+			os.Stderr.Write(b)
+		}
+	case "doubly":
+		// A daemon as it is done: forked twice, in a session of its own, with nothing of its parent's.
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Args[0], cmd.Env = "fake-between", []string{}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Run(); err != nil {
+			return nil, err
+		}
 	case "forks", "daemon":
 		for range 3 {
 			cmd := exec.Command("/proc/self/exe")

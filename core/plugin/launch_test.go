@@ -211,6 +211,8 @@ func TestHostileStart(t *testing.T) {
 		{"lies-version", reason.PluginRefused, `version is "1.2.3" there, the plugin says "9.9.9"`},
 		{"lies-provides", reason.PluginRefused, `rkt.fetcher is `},
 		{"hang-describe", reason.PluginTimeout, "describe: did not answer"},
+		{"closes-socket", reason.PluginProtocol, "broke the connection"},
+		{"mute", reason.PluginTimeout, "describe: did not answer"},
 		{"picky", reason.ConfigInvalid, "mirrors[0]: no such host"},
 	} {
 		for _, k := range []Kind{KindFetcher, KindStage1} {
@@ -222,7 +224,7 @@ func TestHostileStart(t *testing.T) {
 				switch c.behaviour {
 				case "silent":
 					o.HandshakeTimeout = 300 * time.Millisecond
-				case "hang-describe":
+				case "hang-describe", "mute":
 					o.DescribeTimeout = 300 * time.Millisecond
 				}
 				_, err := Launch(t.Context(), install(t, dir, c.behaviour), o)
@@ -250,7 +252,9 @@ func TestHostileCall(t *testing.T) {
 		{"deaf", "", ""},
 		{"crash-rpc", reason.PluginCrashed, "about to fall over"},
 		{"big", reason.PluginProtocol, "more than 4 MiB"},
+		{"gigabyte", reason.PluginProtocol, "more than 4 MiB"},
 		{"flood", "", ""},
+		{"newlines", "", ""},
 		{"forks", "", ""},
 		{"daemon", "", ""},
 		{"chatty", "", ""},

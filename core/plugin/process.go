@@ -151,6 +151,18 @@ func (p *Process) Close() error {
 	return p.err
 }
 
+// Kill is Close without the grace that a plugin has to end by itself.
+func (p *Process) Kill() error {
+	if p == nil {
+		return nil
+	}
+	p.closing.Do(func() {
+		p.grace = 0
+		p.err = p.close()
+	})
+	return p.err
+}
+
 func (p *Process) close() error {
 	var errs []error
 	if p.run != nil && p.run.child != nil {

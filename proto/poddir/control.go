@@ -9,7 +9,8 @@ package poddir
 //	  {"op":"update","app":"a","resources":{"memoryBytes":134217728}}  ─────────▶
 //	  ◀───────── {"ok":true}                        they are in force
 //
-// Further operations come with further capabilities; an unknown one is answered {"ok":false,"error":"..."}.
+// Further operations come with further capabilities; an unknown one is answered {"ok":false,"error":"..."}
+// (S1-LIFE-16).
 
 // ControlRequest is one line to the supervisor.
 type ControlRequest struct {

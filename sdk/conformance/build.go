@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,22 +15,30 @@ import (
 // with the test.
 func Build(t T, pkg string, programs map[string]string) string {
 	t.Helper()
-	base, err := os.MkdirTemp("", "rkt-plugin-")
-	if err != nil {
-		t.Fatalf("build plugin: %v", err)
-	}
-	t.Cleanup(func() { os.RemoveAll(base) })
-	dir, err := build(base, pkg, programs)
+	dir, err := build(scratch(t), pkg, programs)
 	if err != nil {
 		t.Fatalf("build plugin %s: %v", pkg, err)
 	}
 	return dir
 }
 
+// scratch is a directory that other users can pass, unlike that of t.TempDir.
+func scratch(t T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "rkt-plugin-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatalf("make a directory: %v", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 func build(base, pkg string, programs map[string]string) (string, error) {
 	binary := filepath.Join(base, "plugin")
-	// Plugins that run as another user reach their programs through it.
-	if err := errors.Join(os.Chmod(base, 0o755), compile(binary, pkg)); err != nil {
+	if err := compile(binary, pkg); err != nil {
 		return "", err
 	}
 	text, err := exec.Command(binary, "manifest").Output()

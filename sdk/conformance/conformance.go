@@ -5,7 +5,9 @@ import (
 	"slices"
 
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/checks/fetcher"
+	"github.com/rkt/rkt/v2/sdk/conformance/internal/checks/network"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/checks/protocol"
+	"github.com/rkt/rkt/v2/sdk/conformance/internal/checks/stage1"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/checks/static"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/checks/verifier"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/report"
@@ -62,7 +64,7 @@ type Info struct {
 
 // checks are all of them, in the order in which they are run.
 func checks() []suite.Check {
-	return slices.Concat(static.Checks(), protocol.Checks(), fetcher.Checks(), verifier.Checks())
+	return slices.Concat(static.Checks(), protocol.Checks(), fetcher.Checks(), verifier.Checks(), network.Checks(), stage1.Checks())
 }
 
 // List returns every check.

@@ -109,6 +109,7 @@ func mustTool(name string, args ...string) string {
 func buildPrograms(programs string) error {
 	for _, p := range []struct{ dir, name, pkg string }{
 		{"", "badplugin", "./tests/badplugin"},
+		{"fetcher-bad", "rkt-fetcher-bad", "./tests/badfetcher"},
 		{"stage1-chroot", "rkt-stage1-chroot", "./sdk/example/stage1-chroot"},
 		{"fetcher-file", "rkt-fetcher-file", "./sdk/example/fetcher-file"},
 		{"network-veth", "rkt-network-veth", "./sdk/example/network-veth"},

@@ -76,6 +76,11 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("APPC", addr)
+	// gpg's agent outlives gpg, and the directory: the next script of the same name would find the keys of this one.
+	env.Setenv("GNUPGHOME", filepath.Join(env.WorkDir, "gpg"))
+	if err := os.Mkdir(filepath.Join(env.WorkDir, "gpg"), 0o700); err != nil {
+		return err
+	}
 	env.Defer(stop)
 	env.Defer(func() { cleanup(env) })
 	return nil
@@ -89,4 +94,5 @@ func cleanup(env *testscript.Env) {
 		runEnv(vars, rkt, "stop", "--force", id)
 	}
 	runEnv(vars, rkt, "gc", "--grace-period=0s", "--expire-prepared=0s")
+	runEnv(vars, "gpgconf", "--kill", "all")
 }

@@ -35,33 +35,38 @@ const (
 //
 // NetworkService is served by a plugin whose plugin.json provides rkt.network with protocol 1.
 type NetworkServiceClient interface {
-	// Setup joins the pod to its networks, in the order given, and publishes its ports. What a later
-	// Teardown needs is written below state_dir or shared_dir before the change that it undoes.
+	// Setup joins the pod to its networks, in the order given, and publishes its ports. The links and addresses that it
+	// names are the pod's when it returns (NE-SETUP-01), and no other pod's (NE-SETUP-05). A published port reaches the pod,
+	// from the host too (NE-PORT-01). What a later Teardown needs is written below state_dir or shared_dir before the change
+	// that it undoes.
 	//
 	// Caller: core, in `rkt run`, before the stage1 is asked to run.
-	// Idempotent: yes; a second call with the same pod returns the same addresses.
+	// Idempotent: yes; a second call with the same pod returns the same addresses (NE-SETUP-02), and one after a kill at any
+	// moment connects the pod (NE-SETUP-03).
 	// Deadline: 60 s.
-	// Errors: NETWORK_NOT_FOUND, CONFIG_INVALID, ADDRESS_IN_USE, PORT_IN_USE, HOST_UNFIT.
+	// Errors: NETWORK_NOT_FOUND (NE-SETUP-04), CONFIG_INVALID, ADDRESS_IN_USE, PORT_IN_USE (NE-SETUP-06), HOST_UNFIT. After
+	// any of them, Teardown leaves nothing.
 	Setup(ctx context.Context, in *SetupRequest, opts ...grpc.CallOption) (*SetupResponse, error)
 	// Check reports whether the pod is still connected as Setup left it.
 	//
-	// Caller: core, for diagnosis.
-	// Idempotent: yes.
+	// Caller: core, for diagnosis; only with capability "check".
+	// Idempotent: yes (NE-CHECK-01).
 	// Deadline: 10 s.
-	// Errors: NETWORK_DAMAGED with what is missing.
+	// Errors: NETWORK_DAMAGED with what is missing (NE-CHECK-02).
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
-	// Teardown undoes Setup: addresses released, rules and host links gone. It succeeds when the namespace,
-	// the links, the rules or the whole state_dir are gone already.
+	// Teardown undoes Setup: addresses released, rules and host links gone (NE-DOWN-01), and other pods as they were
+	// (NE-DOWN-06). It succeeds when the namespace, the links, the rules (NE-DOWN-02) or the whole state_dir (NE-DOWN-03)
+	// are gone already, and when there never was a Setup (NE-DOWN-05).
 	//
 	// Caller: core, in `rkt finish`, or in `rkt gc` when the pod was killed (descriptor "netns" is absent then).
-	// Idempotent: yes.
+	// Idempotent: yes, also after a kill at any moment (NE-DOWN-04).
 	// Deadline: 60 s.
 	// Errors: only what another try could cure.
 	Teardown(ctx context.Context, in *TeardownRequest, opts ...grpc.CallOption) (*TeardownResponse, error)
-	// Sweep drops whatever belongs to no living pod.
+	// Sweep drops whatever belongs to no living pod, nothing else, and says what (NE-SWEEP-01).
 	//
-	// Caller: core, in `rkt gc`, once per network plugin.
-	// Idempotent: yes.
+	// Caller: core, in `rkt gc`, once per network plugin; only with capability "sweep".
+	// Idempotent: yes; with nothing dead it drops nothing (NE-SWEEP-02).
 	// Deadline: 60 s.
 	// Errors: as Teardown.
 	Sweep(ctx context.Context, in *SweepRequest, opts ...grpc.CallOption) (*SweepResponse, error)
@@ -121,33 +126,38 @@ func (c *networkServiceClient) Sweep(ctx context.Context, in *SweepRequest, opts
 //
 // NetworkService is served by a plugin whose plugin.json provides rkt.network with protocol 1.
 type NetworkServiceServer interface {
-	// Setup joins the pod to its networks, in the order given, and publishes its ports. What a later
-	// Teardown needs is written below state_dir or shared_dir before the change that it undoes.
+	// Setup joins the pod to its networks, in the order given, and publishes its ports. The links and addresses that it
+	// names are the pod's when it returns (NE-SETUP-01), and no other pod's (NE-SETUP-05). A published port reaches the pod,
+	// from the host too (NE-PORT-01). What a later Teardown needs is written below state_dir or shared_dir before the change
+	// that it undoes.
 	//
 	// Caller: core, in `rkt run`, before the stage1 is asked to run.
-	// Idempotent: yes; a second call with the same pod returns the same addresses.
+	// Idempotent: yes; a second call with the same pod returns the same addresses (NE-SETUP-02), and one after a kill at any
+	// moment connects the pod (NE-SETUP-03).
 	// Deadline: 60 s.
-	// Errors: NETWORK_NOT_FOUND, CONFIG_INVALID, ADDRESS_IN_USE, PORT_IN_USE, HOST_UNFIT.
+	// Errors: NETWORK_NOT_FOUND (NE-SETUP-04), CONFIG_INVALID, ADDRESS_IN_USE, PORT_IN_USE (NE-SETUP-06), HOST_UNFIT. After
+	// any of them, Teardown leaves nothing.
 	Setup(context.Context, *SetupRequest) (*SetupResponse, error)
 	// Check reports whether the pod is still connected as Setup left it.
 	//
-	// Caller: core, for diagnosis.
-	// Idempotent: yes.
+	// Caller: core, for diagnosis; only with capability "check".
+	// Idempotent: yes (NE-CHECK-01).
 	// Deadline: 10 s.
-	// Errors: NETWORK_DAMAGED with what is missing.
+	// Errors: NETWORK_DAMAGED with what is missing (NE-CHECK-02).
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
-	// Teardown undoes Setup: addresses released, rules and host links gone. It succeeds when the namespace,
-	// the links, the rules or the whole state_dir are gone already.
+	// Teardown undoes Setup: addresses released, rules and host links gone (NE-DOWN-01), and other pods as they were
+	// (NE-DOWN-06). It succeeds when the namespace, the links, the rules (NE-DOWN-02) or the whole state_dir (NE-DOWN-03)
+	// are gone already, and when there never was a Setup (NE-DOWN-05).
 	//
 	// Caller: core, in `rkt finish`, or in `rkt gc` when the pod was killed (descriptor "netns" is absent then).
-	// Idempotent: yes.
+	// Idempotent: yes, also after a kill at any moment (NE-DOWN-04).
 	// Deadline: 60 s.
 	// Errors: only what another try could cure.
 	Teardown(context.Context, *TeardownRequest) (*TeardownResponse, error)
-	// Sweep drops whatever belongs to no living pod.
+	// Sweep drops whatever belongs to no living pod, nothing else, and says what (NE-SWEEP-01).
 	//
-	// Caller: core, in `rkt gc`, once per network plugin.
-	// Idempotent: yes.
+	// Caller: core, in `rkt gc`, once per network plugin; only with capability "sweep".
+	// Idempotent: yes; with nothing dead it drops nothing (NE-SWEEP-02).
 	// Deadline: 60 s.
 	// Errors: as Teardown.
 	Sweep(context.Context, *SweepRequest) (*SweepResponse, error)

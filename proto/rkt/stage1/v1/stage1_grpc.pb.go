@@ -45,27 +45,35 @@ const (
 //
 // Stage1Service is served by a plugin whose plugin.json provides rkt.stage1 with protocol 1.
 type Stage1ServiceClient interface {
-	// Validate says whether this flavor can run the pod as its pod.json asks, field by field.
+	// Validate says whether this flavor can run the pod as its pod.json asks, field by field. A plain pod of several apps is
+	// one that every flavor can run (S1-VALID-01). Keys of pod.json that it does not know are a later minor's and are
+	// ignored (S1-VALID-03); a value that it does not know, such as a kind of volume, is an error diagnostic with the field
+	// and a summary (S1-VALID-05). What core hears nothing about, the supervisor does.
 	//
 	// Caller: core, in prepare and run, before anything is changed on the host.
-	// Idempotent: yes, it changes nothing.
+	// Idempotent: yes, it changes nothing (S1-VALID-02).
 	// Deadline: 5 s.
-	// Errors: none; what cannot be done is a diagnostic of severity ERROR.
+	// Errors: none; what cannot be done is a diagnostic of severity ERROR. A pod.json that cannot be read is the one or the
+	// other (S1-VALID-04).
 	Validate(ctx context.Context, in *ValidateRequest, opts ...grpc.CallOption) (*ValidateResponse, error)
 	// Run makes what the supervisor needs (cgroups, compiled filters, images for a guest) below
-	// <pod>/stage1 and returns the supervisor's command line.
+	// <pod>/stage1, and nothing elsewhere in the pod directory (S1-RUN-03), and returns the supervisor's command line: a
+	// program of the plugin's, a directory that exists, descriptors that core has (S1-RUN-01).
 	//
 	// Caller: core, with the pod's lock held and descriptor "netns" donated (absent for host networking).
-	// Idempotent: yes, also after a kill.
+	// Idempotent: yes, also after a kill (S1-RUN-02).
 	// Deadline: 10 min; the first pod of a large image may need disks to be made of its layers.
 	// Errors: POD_UNSUPPORTED, HOST_UNFIT.
 	Run(ctx context.Context, in *RunRequest, opts ...grpc.CallOption) (*ExecPlan, error)
-	// Enter returns the program that joins an app of a running pod under the app's own confinement.
+	// Enter returns the program that joins an app of a running pod under the app's own confinement: its namespaces, root,
+	// cgroup, capabilities, no_new_privs and seccomp filter (S1-ENTER-05). The program runs the command in the app's root
+	// and ends with the command's exit status; the pod goes on (S1-ENTER-03). With tty, the command has a terminal, else it
+	// has none (S1-ENTER-04).
 	//
-	// Caller: core, in `rkt enter`; core then becomes the program, with the user's terminal.
+	// Caller: core, in `rkt enter`, only with capability "enter"; core then becomes the program, with the user's terminal.
 	// Idempotent: yes.
 	// Deadline: 10 s.
-	// Errors: POD_NOT_RUNNING, APP_NOT_FOUND.
+	// Errors: POD_NOT_RUNNING (S1-ENTER-01), APP_NOT_FOUND (S1-ENTER-02).
 	Enter(ctx context.Context, in *EnterRequest, opts ...grpc.CallOption) (*ExecPlan, error)
 	// Attach returns the program that connects the caller's terminal to a running app's own streams.
 	//
@@ -74,11 +82,11 @@ type Stage1ServiceClient interface {
 	// Deadline: 10 s.
 	// Errors: POD_NOT_RUNNING, APP_NOT_FOUND.
 	Attach(ctx context.Context, in *AttachRequest, opts ...grpc.CallOption) (*ExecPlan, error)
-	// Stop asks the pod to end: each app gets its stop signal, and SIGKILL after the grace time. It returns
-	// once the request is made; core waits for the lock.
+	// Stop asks the pod to end: each app gets its stop signal (S1-STOP-02), and SIGKILL after the grace time (S1-STOP-03),
+	// or at once by force (S1-STOP-04). It returns once the request is made; core waits for the lock.
 	//
-	// Caller: core, in `rkt stop`.
-	// Idempotent: yes; a pod that has ended is a success.
+	// Caller: core, in `rkt stop`; only with capability "stop".
+	// Idempotent: yes; a pod that has ended, or whose directory is gone, is a success (S1-STOP-01).
 	// Deadline: 10 s.
 	// Errors: none that matter; core falls back to killing the pod's cgroup.
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
@@ -87,7 +95,7 @@ type Stage1ServiceClient interface {
 	// Caller: core; only with capability "stats".
 	// Idempotent: yes.
 	// Deadline: 5 s.
-	// Errors: POD_NOT_RUNNING.
+	// Errors: POD_NOT_RUNNING (S1-STATS-01).
 	Stats(ctx context.Context, in *StatsRequest, opts ...grpc.CallOption) (*StatsResponse, error)
 	// AddApp, StartApp, StopApp and RemoveApp change a running pod.
 	//
@@ -111,7 +119,9 @@ type Stage1ServiceClient interface {
 	// runs, naming flavor and field; BUSY for a memory limit below what the app uses and the kernel gets back.
 	UpdateResources(ctx context.Context, in *UpdateResourcesRequest, opts ...grpc.CallOption) (*UpdateResourcesResponse, error)
 	// Cleanup removes what Run made outside the pod directory (cgroups, taps, loop devices). It succeeds
-	// when all of it is gone already. Core removes the pod directory whatever the answer is.
+	// when all of it is gone already, or never was (S1-CLEAN-01). After it no process of the pod and no mount below its
+	// directory is left (S1-CLEAN-02), also when its supervisor was killed (S1-CRASH-02). Core removes the pod directory
+	// whatever the answer is.
 	//
 	// Caller: core, in `rkt finish` and `rkt gc`, with the pod's lock held and no process of it left.
 	// Idempotent: yes.
@@ -254,27 +264,35 @@ func (c *stage1ServiceClient) Cleanup(ctx context.Context, in *CleanupRequest, o
 //
 // Stage1Service is served by a plugin whose plugin.json provides rkt.stage1 with protocol 1.
 type Stage1ServiceServer interface {
-	// Validate says whether this flavor can run the pod as its pod.json asks, field by field.
+	// Validate says whether this flavor can run the pod as its pod.json asks, field by field. A plain pod of several apps is
+	// one that every flavor can run (S1-VALID-01). Keys of pod.json that it does not know are a later minor's and are
+	// ignored (S1-VALID-03); a value that it does not know, such as a kind of volume, is an error diagnostic with the field
+	// and a summary (S1-VALID-05). What core hears nothing about, the supervisor does.
 	//
 	// Caller: core, in prepare and run, before anything is changed on the host.
-	// Idempotent: yes, it changes nothing.
+	// Idempotent: yes, it changes nothing (S1-VALID-02).
 	// Deadline: 5 s.
-	// Errors: none; what cannot be done is a diagnostic of severity ERROR.
+	// Errors: none; what cannot be done is a diagnostic of severity ERROR. A pod.json that cannot be read is the one or the
+	// other (S1-VALID-04).
 	Validate(context.Context, *ValidateRequest) (*ValidateResponse, error)
 	// Run makes what the supervisor needs (cgroups, compiled filters, images for a guest) below
-	// <pod>/stage1 and returns the supervisor's command line.
+	// <pod>/stage1, and nothing elsewhere in the pod directory (S1-RUN-03), and returns the supervisor's command line: a
+	// program of the plugin's, a directory that exists, descriptors that core has (S1-RUN-01).
 	//
 	// Caller: core, with the pod's lock held and descriptor "netns" donated (absent for host networking).
-	// Idempotent: yes, also after a kill.
+	// Idempotent: yes, also after a kill (S1-RUN-02).
 	// Deadline: 10 min; the first pod of a large image may need disks to be made of its layers.
 	// Errors: POD_UNSUPPORTED, HOST_UNFIT.
 	Run(context.Context, *RunRequest) (*ExecPlan, error)
-	// Enter returns the program that joins an app of a running pod under the app's own confinement.
+	// Enter returns the program that joins an app of a running pod under the app's own confinement: its namespaces, root,
+	// cgroup, capabilities, no_new_privs and seccomp filter (S1-ENTER-05). The program runs the command in the app's root
+	// and ends with the command's exit status; the pod goes on (S1-ENTER-03). With tty, the command has a terminal, else it
+	// has none (S1-ENTER-04).
 	//
-	// Caller: core, in `rkt enter`; core then becomes the program, with the user's terminal.
+	// Caller: core, in `rkt enter`, only with capability "enter"; core then becomes the program, with the user's terminal.
 	// Idempotent: yes.
 	// Deadline: 10 s.
-	// Errors: POD_NOT_RUNNING, APP_NOT_FOUND.
+	// Errors: POD_NOT_RUNNING (S1-ENTER-01), APP_NOT_FOUND (S1-ENTER-02).
 	Enter(context.Context, *EnterRequest) (*ExecPlan, error)
 	// Attach returns the program that connects the caller's terminal to a running app's own streams.
 	//
@@ -283,11 +301,11 @@ type Stage1ServiceServer interface {
 	// Deadline: 10 s.
 	// Errors: POD_NOT_RUNNING, APP_NOT_FOUND.
 	Attach(context.Context, *AttachRequest) (*ExecPlan, error)
-	// Stop asks the pod to end: each app gets its stop signal, and SIGKILL after the grace time. It returns
-	// once the request is made; core waits for the lock.
+	// Stop asks the pod to end: each app gets its stop signal (S1-STOP-02), and SIGKILL after the grace time (S1-STOP-03),
+	// or at once by force (S1-STOP-04). It returns once the request is made; core waits for the lock.
 	//
-	// Caller: core, in `rkt stop`.
-	// Idempotent: yes; a pod that has ended is a success.
+	// Caller: core, in `rkt stop`; only with capability "stop".
+	// Idempotent: yes; a pod that has ended, or whose directory is gone, is a success (S1-STOP-01).
 	// Deadline: 10 s.
 	// Errors: none that matter; core falls back to killing the pod's cgroup.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
@@ -296,7 +314,7 @@ type Stage1ServiceServer interface {
 	// Caller: core; only with capability "stats".
 	// Idempotent: yes.
 	// Deadline: 5 s.
-	// Errors: POD_NOT_RUNNING.
+	// Errors: POD_NOT_RUNNING (S1-STATS-01).
 	Stats(context.Context, *StatsRequest) (*StatsResponse, error)
 	// AddApp, StartApp, StopApp and RemoveApp change a running pod.
 	//
@@ -320,7 +338,9 @@ type Stage1ServiceServer interface {
 	// runs, naming flavor and field; BUSY for a memory limit below what the app uses and the kernel gets back.
 	UpdateResources(context.Context, *UpdateResourcesRequest) (*UpdateResourcesResponse, error)
 	// Cleanup removes what Run made outside the pod directory (cgroups, taps, loop devices). It succeeds
-	// when all of it is gone already. Core removes the pod directory whatever the answer is.
+	// when all of it is gone already, or never was (S1-CLEAN-01). After it no process of the pod and no mount below its
+	// directory is left (S1-CLEAN-02), also when its supervisor was killed (S1-CRASH-02). Core removes the pod directory
+	// whatever the answer is.
 	//
 	// Caller: core, in `rkt finish` and `rkt gc`, with the pod's lock held and no process of it left.
 	// Idempotent: yes.

@@ -11,12 +11,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/rkt/rkt/v2/sdk/conformance"
+	"github.com/rkt/rkt/v2/sdk/conformance/internal/testapp"
 )
 
 const (
@@ -26,6 +28,10 @@ const (
 )
 
 func main() {
+	// A copy of this file is the program in the kit's pods.
+	if filepath.Base(os.Args[0]) == testapp.Name {
+		os.Exit(testapp.Main(os.Args[1:]))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -46,7 +52,7 @@ type command struct {
 }
 
 func parse(args []string, stderr io.Writer) (*command, error) {
-	c := &command{}
+	c := &command{options: conformance.Options{App: "/proc/self/exe"}}
 	fs := flag.NewFlagSet("rkt-conformance", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	var refs, missing, only, networks list

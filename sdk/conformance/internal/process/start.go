@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,6 +36,15 @@ type Process struct {
 	cut      sync.Once
 	closing  sync.Once
 	closed   error
+}
+
+// Seal sets close-on-exec on what this process was started with beside standard input, output and error, as core does:
+// nothing of a careless caller's may reach a plugin or a pod.
+func Seal() error {
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil { // since Linux 5.11
+		return os.NewSyscallError("close_range", err)
+	}
+	return nil
 }
 
 // Spawn starts the plugin and does not wait for its handshake.

@@ -26,7 +26,9 @@ type Env struct {
 	Service  string             // the check's
 	Rand     *rand.Rand
 	App      string
-	Log      func(format string, args ...any)
+	// Impatient: see Options.
+	Impatient bool
+	Log       func(format string, args ...any)
 
 	scratch string
 	made    int
@@ -134,7 +136,8 @@ func (e *Env) Configure(ctx context.Context, c grpc.ClientConnInterface) error {
 	}
 	resp, err := pluginv1.NewPluginServiceClient(c).Configure(ctx, &pluginv1.ConfigureRequest{Config: e.Plugin.Config})
 	if err != nil {
-		return fmt.Errorf("configure with the given configuration: %w", err)
+		// Not wrapped: its reason must not be taken for that of the call that a check is about.
+		return fmt.Errorf("configure with the given configuration: %v", err)
 	}
 	for _, d := range resp.GetDiagnostics() {
 		if d.GetSeverity() == pluginv1.Diagnostic_SEVERITY_ERROR {
@@ -142,6 +145,14 @@ func (e *Env) Configure(ctx context.Context, c grpc.ClientConnInterface) error {
 		}
 	}
 	return nil
+}
+
+// Within is d, or a tenth of it when the kit tests itself.
+func (e *Env) Within(d time.Duration) time.Duration {
+	if e.Impatient {
+		return d / 10
+	}
+	return d
 }
 
 // Between is a moment in [0, most), from the seed.

@@ -41,8 +41,11 @@ type Options struct {
 	Level Level
 	Only  []string // IDs, or prefixes of IDs that end in "-"; all when empty
 	Seed  uint64   // 0: chosen, and reported
-	// App is a static program that speaks sdk/conformance/internal/testapp's language, for pods of level lifecycle.
+	// App is the program in the pods of level lifecycle: sdk/conformance/internal/testapp/cmd/rkt-conformance-app, or the
+	// command rkt-conformance, linked statically. conformance.Run builds it.
 	App string
+	// Impatient makes every bound of time a tenth: for the kit's tests of itself, which wait for what never comes.
+	Impatient bool
 	// Log hears what happens, a line at a time; nil: nobody.
 	Log func(format string, args ...any)
 }

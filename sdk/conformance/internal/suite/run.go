@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rkt/rkt/v2/proto/manifest"
+	"github.com/rkt/rkt/v2/sdk/conformance/internal/process"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/report"
 )
 
@@ -58,6 +59,12 @@ func Run(ctx context.Context, p Plugin, checks []Check, o Options) (*report.Repo
 	m, merr := ReadManifest(dir)
 	if merr == nil {
 		r.Plugin, r.Version = m.Name, m.Version
+	}
+	if o.Level >= Lifecycle && o.App == "" && m != nil && m.Provision(manifest.ServiceStage1) != nil {
+		return nil, errors.New("pods of level lifecycle need the kit's program in them: Options.App")
+	}
+	if err := process.Seal(); err != nil {
+		return nil, err
 	}
 	base, err := os.MkdirTemp("", "rkt-conformance-")
 	if err != nil {
@@ -124,11 +131,14 @@ func (s *run) try(ctx context.Context, c *Check) (err error) {
 	if limit == 0 {
 		limit = defaultLimit
 	}
+	if s.options.Impatient {
+		limit /= 10
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("given up after %v", limit))
 	defer cancel()
 	p := s.plugin
 	e := &Env{
-		Plugin: &p, Manifest: s.manifest, Service: c.Service, App: s.options.App, Log: s.options.Log,
+		Plugin: &p, Manifest: s.manifest, Service: c.Service, App: s.options.App, Impatient: s.options.Impatient, Log: s.options.Log,
 		// One generator a check: the moments of one do not depend on which others are run.
 		Rand: rand.New(rand.NewPCG(s.options.Seed, hash(c.ID))),
 	}

@@ -261,12 +261,12 @@ func (t target) cancel(ctx context.Context, e *suite.Env) error {
 		}
 		select {
 		case <-released:
-		case <-time.After(endLimit):
+		case <-time.After(e.Within(endLimit)):
 			return fmt.Errorf("%v after the cancellation it still holds the connection to the registry", endLimit)
 		}
 	}
 	p.CutLifeline()
-	if _, err := p.Wait(endLimit); err != nil {
+	if _, err := p.Wait(e.Within(endLimit)); err != nil {
 		return fmt.Errorf("after a cancelled fetch and the end of its standard input %w", err)
 	}
 	if t.server != nil {
@@ -301,7 +301,7 @@ func lifeline(ctx context.Context, e *suite.Env) error {
 		return fmt.Errorf("the fetch ended while its server was silent: %w", err)
 	}
 	p.CutLifeline()
-	if _, err := p.Wait(endLimit); err != nil {
+	if _, err := p.Wait(e.Within(endLimit)); err != nil {
 		return fmt.Errorf("in the middle of a fetch, after the end of its standard input %w", err)
 	}
 	if err := <-done; err == nil {

@@ -55,54 +55,72 @@ func last(ctx context.Context, e *suite.Env) error {
 	})
 }
 
-// inside looks at everything beside the layout directory that the plugin could reach. As root, all of the host is
-// read-only for the plugin but what it is given.
+// inside looks at everything beside the layout directory that the plugin could reach, and then makes all of the host
+// read-only but what it is given, when root can: it must not need more.
 func inside(ctx context.Context, e *suite.Env) error {
 	return each(e, func(t target) error {
 		dir, err := e.Dir()
 		if err != nil {
 			return err
 		}
-		beside, err := e.Dir()
+		p, err := t.start(ctx, e, process.Options{})
 		if err != nil {
 			return err
 		}
-		o := process.Options{ReadOnly: os.Geteuid() == 0, Writable: []string{dir}}
-		p, err := t.start(ctx, e, o)
-		if err != nil {
+		scratch := filepath.Dir(dir)
+		before, tmp := listing(scratch, dir), theirs(e)
+		if _, err := t.fetch(ctx, p, dir); err != nil {
 			return err
 		}
-		before := listing(filepath.Dir(dir), dir, p.SocketDir)
-		tmp := listing(os.TempDir(), filepath.Dir(filepath.Dir(dir)))
+		if after := listing(scratch, dir); !slices.Equal(before, after) {
+			return fmt.Errorf("beside the layout directory it wrote %s", firstNew(before, after))
+		}
+		if now := theirs(e); len(now) > len(tmp) {
+			return fmt.Errorf("it wrote %s into %s", firstNew(tmp, now), os.TempDir())
+		}
+		if os.Geteuid() != 0 {
+			return nil
+		}
+		if dir, err = e.Dir(); err != nil {
+			return err
+		}
+		if p, err = t.start(ctx, e, process.Options{ReadOnly: true, Writable: []string{dir}}); err != nil {
+			return err
+		}
 		got, err := t.fetch(ctx, p, dir)
 		if err != nil {
-			return err
-		}
-		if after := listing(filepath.Dir(dir), dir, p.SocketDir); !slices.Equal(before, after) {
-			return fmt.Errorf("beside the layout directory it wrote %s (%s)", firstNew(before, after), beside)
-		}
-		for _, name := range listing(os.TempDir(), filepath.Dir(filepath.Dir(dir))) {
-			if !slices.Contains(tmp, name) && ownedBy(filepath.Join(os.TempDir(), name), process.User(e.Service)) && os.Geteuid() == 0 {
-				return fmt.Errorf("it wrote %s into the temporary directory", name)
-			}
+			return fmt.Errorf("with everything read-only but the layout directory: %w", err)
 		}
 		return layout.Check(dir, got.image())
 	})
 }
 
-// listing is every name below dir, but not below the directories in except. Of other people's it says nothing.
-func listing(dir string, except ...string) []string {
+// theirs are the names in the temporary directory that belong to the user whom the plugin runs as. When that is the
+// kit's own user they say nothing.
+func theirs(e *suite.Env) []string {
+	uid := process.User(e.Service)
+	if uid == os.Geteuid() {
+		return nil
+	}
+	entries, _ := os.ReadDir(os.TempDir())
 	var out []string
-	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if slices.Contains(except, path) {
+	for _, d := range entries {
+		if ownedBy(filepath.Join(os.TempDir(), d.Name()), uid) {
+			out = append(out, d.Name())
+		}
+	}
+	return out
+}
+
+// listing is every name below dir, but not below except.
+func listing(dir, except string) []string {
+	var out []string
+	_ = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if path == except {
 			return fs.SkipDir
 		}
-		if err == nil && path != dir {
-			rel, _ := filepath.Rel(dir, path)
-			out = append(out, rel)
-			if d.IsDir() && filepath.Dir(path) == os.TempDir() {
-				return fs.SkipDir
-			}
+		if err == nil {
+			out = append(out, path)
 		}
 		return nil
 	})

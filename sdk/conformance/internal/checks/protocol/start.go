@@ -15,7 +15,7 @@ import (
 )
 
 func handshake(ctx context.Context, e *suite.Env) error {
-	p, err := e.Start(ctx, process.Options{Handshake: handshakeLimit})
+	p, err := e.Start(ctx, process.Options{Handshake: e.Within(handshakeLimit)})
 	if err != nil {
 		return err
 	}
@@ -40,10 +40,10 @@ func silent(ctx context.Context, e *suite.Env) error {
 	}
 	_ = refuses(ctx, p, notJSON) // something to complain about
 	p.CutLifeline()
-	if _, err := p.Wait(endLimit); err != nil {
+	if _, err := p.Wait(e.Within(endLimit)); err != nil {
 		return err
 	}
-	if err := drained(ctx, p); err != nil {
+	if err := drained(ctx, e, p); err != nil {
 		return err
 	}
 	if _, rest, _ := strings.Cut(p.Stdout(), "\n"); rest != "" {
@@ -52,11 +52,11 @@ func silent(ctx context.Context, e *suite.Env) error {
 	return nil
 }
 
-func drained(ctx context.Context, p *process.Process) error {
+func drained(ctx context.Context, e *suite.Env, p *process.Process) error {
 	select {
 	case <-p.Drained():
 		return nil
-	case <-time.After(endLimit):
+	case <-time.After(e.Within(endLimit)):
 		return errors.New("somebody holds its stdout or stderr open after its end")
 	case <-ctx.Done():
 		return ctx.Err()
@@ -75,14 +75,14 @@ func byHand(_ context.Context, e *suite.Env) error {
 		return err
 	}
 	e.Defer(p.Close)
-	state, err := p.Wait(endLimit)
+	state, err := p.Wait(e.Within(endLimit))
 	if err != nil {
 		return fmt.Errorf("without the cookie of the environment it %w", process.ErrAlive)
 	}
 	if state.ExitCode() <= 0 {
 		return fmt.Errorf("without the cookie of the environment it ended with %v; want an exit status that says error", state)
 	}
-	if err := drained(context.Background(), p); err != nil {
+	if err := drained(context.Background(), e, p); err != nil {
 		return err
 	}
 	if text, _, _ := p.Stderr(); strings.TrimSpace(text+p.Stdout()) == "" {
@@ -118,7 +118,7 @@ func newer(ctx context.Context, e *suite.Env) error {
 	case !errors.Is(err, process.ErrNoHandshake):
 		return err
 	}
-	state, werr := p.Wait(endLimit)
+	state, werr := p.Wait(e.Within(endLimit))
 	if werr != nil {
 		return fmt.Errorf("with PLUGIN_PROTOCOL_VERSIONS=2000 it neither answers nor ends: %w", werr)
 	}
@@ -151,7 +151,7 @@ func eof(ctx context.Context, e *suite.Env) error {
 		return err
 	}
 	p.CutLifeline()
-	state, err := p.Wait(endLimit)
+	state, err := p.Wait(e.Within(endLimit))
 	if err != nil {
 		return fmt.Errorf("after the end of its standard input %w", err)
 	}
@@ -195,7 +195,7 @@ func ended(ctx context.Context, e *suite.Env, work func(context.Context, *proces
 		return nil, err
 	}
 	p.CutLifeline()
-	_, err = p.Wait(endLimit)
+	_, err = p.Wait(e.Within(endLimit))
 	return p, err
 }
 

@@ -201,7 +201,7 @@ func cancelled(ctx context.Context, e *suite.Env) error {
 		}
 	}
 	p.CutLifeline()
-	if _, err := p.Wait(endLimit); err != nil {
+	if _, err := p.Wait(e.Within(endLimit)); err != nil {
 		return fmt.Errorf("after cancelled calls and the end of its standard input %w", err)
 	}
 	return nil
