@@ -44,6 +44,7 @@ func TestScaffold(t *testing.T) {
 			if out, err := tool("make", "-C", dir, "test", "install", "DESTDIR="+dist, "PREFIX="); err != nil {
 				t.Fatalf("%s", out)
 			}
+			packages(t, dir)
 			var found struct {
 				State    string
 				Manifest struct{ Provides []struct{ Service string } }
@@ -70,4 +71,20 @@ func TestScaffold(t *testing.T) {
 			t.Errorf("%s", out)
 		}
 	})
+}
+
+// packages builds the deb and the rpm by the module's own recipe, where there is an nfpm.
+func packages(t *testing.T, dir string) {
+	t.Helper()
+	if _, err := exec.LookPath("nfpm"); err != nil {
+		return
+	}
+	if out, err := tool("make", "-C", dir, "packages"); err != nil {
+		t.Errorf("%s", out)
+	}
+	for _, suffix := range []string{"deb", "rpm"} {
+		if found, _ := filepath.Glob(filepath.Join(dir, "dist", "*."+suffix)); len(found) != 1 {
+			t.Errorf("%d packages of kind %s", len(found), suffix)
+		}
+	}
 }
