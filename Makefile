@@ -15,7 +15,8 @@ STATIC  := -trimpath -buildvcs=false -tags=grpcnotrace -ldflags="-s -w -buildid=
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 GOBUILD  := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build $(STATIC)
 # What runs while building is this machine's, whatever is built.
-GORUN    := CGO_ENABLED=0 GOARCH=$(shell go env GOHOSTARCH) go run $(STATIC)
+HOSTARCH := $(shell go env GOHOSTARCH)
+GORUN    := CGO_ENABLED=0 GOARCH=$(HOSTARCH) go run $(STATIC)
 # What network-cni drives besides its built-in types, from the CNI project's own module.
 CNI      := bridge firewall host-local ipvlan loopback macvlan portmap ptp static tuning
 CNI_PKG_bridge     := main/bridge
@@ -29,11 +30,11 @@ CNI_PKG_static     := ipam/static
 CNI_PKG_tuning     := meta/tuning
 CNI_PKG_firewall   := meta/firewall
 
-.PHONY: all build rkt plugins share cni install demo test check unit e2e race fuzz bench cross reproducible generate guest-test guest-vm-test clean
+.PHONY: all build rkt plugins share conformance cni install demo test check unit e2e race fuzz bench cross reproducible contract generate freeze guest-test guest-vm-test clean
 
 all: build
 
-build: rkt plugins share
+build: rkt plugins share conformance
 
 rkt:
 	$(GOBUILD) -o $(DIST)/bin/rkt ./cmd/rkt
@@ -46,13 +47,16 @@ share:
 
 plugins: $(addprefix plugin-,$(PLUGINS))
 
+# For vendors: docs/conformance.md.
+conformance:
+	$(GOBUILD) -o $(DIST)/bin/rkt-conformance ./sdk/conformance/cmd/rkt-conformance
+
 # A plugin's manifest is what its binary says of itself, so the two cannot drift. When building for another
-# architecture, the binary of this machine says it.
+# architecture, one for this machine says it. The same with the schema of its configuration.
 plugin-%:
 	mkdir -p $(LIB)/$*
 	$(GOBUILD) -o $(LIB)/$*/rkt-$* ./plugins/$*
-	$(GORUN) ./plugins/$* manifest > $(LIB)/$*/plugin.json.tmp
-	mv $(LIB)/$*/plugin.json.tmp $(LIB)/$*/plugin.json
+	$(if $(filter $(HOSTARCH),$(GOARCH)),$(LIB)/$*/rkt-$*,$(GORUN) ./plugins/$*) manifest $(LIB)/$*
 
 plugin-stage1-linux: stage1-linux-supervisor
 stage1-linux-supervisor:
@@ -95,7 +99,7 @@ demo: build
 	go run -buildvcs=false ./tests/demo -rkt $(DIST)/bin/rkt
 
 # test is everything that CI runs. As root, since pods are made by root.
-test: check unit build e2e
+test: check contract unit build e2e
 
 check:
 	tests/prerequisites test
@@ -133,8 +137,16 @@ cross:
 reproducible:
 	tests/reproducible
 
+# contract holds proto/ against its last release, and its generated code against its sources.
+contract:
+	tests/contract check
+
 generate:
-	cd proto && protoc -I . --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative $$(find rkt -name '*.proto' | sort)
+	tests/contract generate
+
+# freeze makes the contract and the sdk's API as they are now the ones that later changes must not break: at a release.
+freeze:
+	tests/contract freeze
 
 # guest-test is the end-to-end suite, and the units, under systemd and cgroup v2 in an emulated machine.
 guest-test: build

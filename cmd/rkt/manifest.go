@@ -12,7 +12,7 @@ func (a *app) catManifestCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "cat-manifest [FLAGS] UUID",
 		Short: "print a pod's manifest",
-		Long:  `Print what the pod was made of: its pod.json, as run.`,
+		Long:  `Print what the pod is made of: its pod.json, as run, with the limits that rkt update has put in force.`,
 	}
 	c.Flags().BoolVar(&pretty, "pretty-print", true, "indent")
 	addUUIDFile(c, &uuidFile)

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/rkt/rkt/v2/core/engine"
 	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/proto/manifest"
 )
@@ -12,11 +15,18 @@ import (
 func (a *app) pluginCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plugin COMMAND",
-		Short: "show the plugins that rkt finds",
-		Args:  commandArgs,
-		RunE:  func(*cobra.Command, []string) error { return nil },
+		Short: "show, check, pin and begin plugins",
+		Long: `rkt itself neither fetches, verifies, connects nor runs: plugins do, each a directory with a binary and a
+plugin.json, found in a search path. These commands show which there are and why one is not used, hold them to what
+was checked, and begin a new one.`,
+		Example: `  rkt plugin list
+  rkt plugin check stage1-qemu
+  rkt plugin pin stage1-linux network-cni`,
+		Args: commandArgs,
+		RunE: func(*cobra.Command, []string) error { return nil },
 	}
-	c.AddCommand(a.pluginListCmd(), a.pluginInspectCmd(), a.pluginCheckCmd())
+	c.AddCommand(a.pluginListCmd(), a.pluginInspectCmd(), a.pluginCheckCmd(), a.pluginPinCmd(), a.pluginUnpinCmd(),
+		a.pluginInUseCmd(), a.pluginConfigCmd(), a.pluginLogsCmd(), a.pluginNewCmd())
 	return c
 }
 
@@ -24,18 +34,62 @@ func (a *app) pluginCmd() *cobra.Command {
 type pluginJSON struct {
 	Name       string             `json:"name"`
 	Directory  string             `json:"directory"`
+	State      pluginState        `json:"state"`
 	Error      string             `json:"error,omitempty"`
 	ShadowedBy string             `json:"shadowed_by,omitempty"`
 	Masked     bool               `json:"masked,omitempty"`
+	Pin        engine.PinState    `json:"pin,omitempty"` // absent: plugins.lock does not have it
 	Manifest   *manifest.Manifest `json:"manifest,omitempty"`
 }
 
-func newPluginJSON(e *plugin.Entry) pluginJSON {
-	p := pluginJSON{Name: e.Name, Directory: e.Dir, ShadowedBy: e.ShadowedBy, Masked: e.Masked, Manifest: e.Manifest}
-	if e.Err != nil {
-		p.Error = e.Err.Error()
+// pluginState says whether a plugin is used.
+type pluginState string
+
+// The states.
+const (
+	pluginOK       pluginState = "ok"
+	pluginRefused  pluginState = "refused" // its owners or modes, or plugins.lock
+	pluginBroken   pluginState = "broken"  // its plugin.json
+	pluginMasked   pluginState = "masked"
+	pluginShadowed pluginState = "shadowed"
+)
+
+// newPluginJSON looks at the plugin's files and runs none.
+func newPluginJSON(e *engine.Engine, p *plugin.Entry) pluginJSON {
+	out := pluginJSON{Name: p.Name, Directory: p.Dir, ShadowedBy: p.ShadowedBy, Masked: p.Masked, Manifest: p.Manifest}
+	switch {
+	case p.Err != nil:
+		out.State, out.Error = pluginBroken, p.Err.Error()
+		return out
+	case p.ShadowedBy != "":
+		out.State = pluginShadowed
+		return out
+	case p.Masked:
+		out.State = pluginMasked
+		return out
 	}
-	return p
+	pin, err := e.PinState(p)
+	out.Pin = pin
+	if terr := e.Trust(p); terr != nil {
+		err = terr
+	}
+	if err == nil {
+		err = e.Admitted(p)
+	}
+	out.State = pluginOK
+	if err != nil {
+		out.State, out.Error = pluginRefused, reasonOf(err)
+	}
+	return out
+}
+
+// reasonOf is an error without the plugin's name, which stands beside it.
+func reasonOf(err error) string {
+	var perr *plugin.Error
+	if errors.As(err, &perr) {
+		return perr.Message
+	}
+	return err.Error()
 }
 
 func (a *app) pluginListCmd() *cobra.Command {
@@ -44,8 +98,16 @@ func (a *app) pluginListCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list [FLAGS]",
 		Short: "list plugins with what they provide",
-		Long:  `List every plugin that discovery finds, also those that are shadowed, masked or broken, with the reason. Runs none.`,
-		Args:  noArgs,
+		Long: `List every plugin that discovery finds, and runs none. STATE says which are used:
+
+  ok         it is used where what it PROVIDES is wanted
+  refused    its files can be changed by others than root, or are not those that plugins.lock names
+  broken     its plugin.json is missing or wrong; it hides no other of its name
+  shadowed   another one of its name comes first in the search path
+  masked     no plugin: it hides those of its name in later directories (ln -s /dev/null /etc/rkt/plugins.d/NAME)
+
+PIN is "pinned" where plugins.lock has the name and the bytes are its, "differs" where they are not.`,
+		Args: noArgs,
 	}
 	c.Flags().StringVar(&form, "format", "", "json or json-pretty")
 	c.Flags().BoolVar(&noLegend, "no-legend", false, "no header")
@@ -57,42 +119,46 @@ func (a *app) pluginListCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		entries := e.Plugins().Entries()
-		if form != "" {
-			out := []pluginJSON{}
-			for _, p := range entries {
-				out = append(out, newPluginJSON(&p))
-			}
-			return printJSON(a.stdout, out, form == "json-pretty")
+		out := []pluginJSON{}
+		for _, p := range e.Plugins().Entries() {
+			out = append(out, newPluginJSON(e, &p))
 		}
-		var rows [][]string
-		for _, p := range entries {
-			version, provides := "", ""
-			if p.Manifest != nil {
-				version, provides = p.Manifest.Version, provisions(p.Manifest)
-			}
-			rows = append(rows, []string{p.Name, version, provides, pluginState(&p), p.Dir})
+		if form != "" {
+			return format(form).print(a.stdout, out)
 		}
 		var header []string
 		if !noLegend {
-			header = []string{"NAME", "VERSION", "PROVIDES", "STATE", "DIRECTORY"}
+			header = []string{"NAME", "VERSION", "PROVIDES", "STATE", "PIN", "DIRECTORY"}
 		}
-		return table(a.stdout, header, rows)
+		return table(a.stdout, header, pluginRows(out))
 	}
 	return c
 }
 
-func pluginState(p *plugin.Entry) string {
-	switch {
-	case p.Err != nil:
-		return "broken: " + p.Err.Error()
-	case p.Masked:
-		return "masked"
-	case p.ShadowedBy != "":
-		return "shadowed by " + p.ShadowedBy
-	default:
-		return "ok"
+func pluginRows(plugins []pluginJSON) [][]string {
+	var rows [][]string
+	for _, p := range plugins {
+		version, provides, pin := "-", "-", "-"
+		if p.Manifest != nil && !p.Masked {
+			version, provides = p.Manifest.Version, provisions(p.Manifest)
+		}
+		if p.Pin != "" {
+			pin = string(p.Pin)
+		}
+		rows = append(rows, []string{p.Name, version, provides, stateText(p), pin, p.Directory})
 	}
+	return rows
+}
+
+// stateText is a state with its reason.
+func stateText(p pluginJSON) string {
+	switch {
+	case p.Error != "":
+		return string(p.State) + ": " + p.Error
+	case p.ShadowedBy != "":
+		return string(p.State) + " by " + p.ShadowedBy
+	}
+	return string(p.State)
 }
 
 func provisions(m *manifest.Manifest) string {
@@ -112,27 +178,34 @@ func provisions(m *manifest.Manifest) string {
 	return strings.Join(out, " ")
 }
 
-func (a *app) pluginInspectCmd() *cobra.Command {
-	return &cobra.Command{
-		Use:   "inspect NAME",
-		Short: "show one plugin's manifest",
-		Long:  `Show what a plugin says of itself, as JSON. Runs none; rkt plugin check does.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usagef("exactly one plugin name is needed (rkt plugin list shows them)")
-			}
-			return nil
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			e, err := a.engine()
-			if err != nil {
-				return err
-			}
-			entry, err := e.Plugin(args[0])
-			if err != nil {
-				return err
-			}
-			return printJSON(a.stdout, newPluginJSON(entry), true)
-		},
+// onePlugin wants exactly one name.
+func onePlugin(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return usagef("exactly one plugin name is needed (rkt plugin list shows them)")
 	}
+	return nil
+}
+
+// somePlugins wants at least one name.
+func somePlugins(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usagef("a plugin name is needed (rkt plugin list shows them)")
+	}
+	return nil
+}
+
+// completePlugins offers the names that a shell may complete to: those of plugins that are there.
+func (a *app) completePlugins(_ *cobra.Command, given []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	e, err := a.engine()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []cobra.Completion
+	for _, p := range e.Plugins().Entries() {
+		if p.Err != nil || p.ShadowedBy != "" || p.Masked || slices.Contains(given, p.Name) {
+			continue
+		}
+		names = append(names, cobra.CompletionWithDesc(p.Name, provisions(p.Manifest)))
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -28,6 +28,7 @@ func (a *app) pluginCheckCmd() *cobra.Command {
 		Short: "ask plugins whether this host has what they need",
 		Long: `Start the named plugins, or all that rkt would use, hand each its configuration, and show what it finds on this
 host, with the line that mends what is missing. Fails when something is missing without which a plugin cannot work.`,
+		ValidArgsFunction: a.completePlugins,
 	}
 	c.Flags().StringVar(&form, "format", "", "json or json-pretty")
 	c.RunE = func(cmd *cobra.Command, names []string) error {
@@ -52,7 +53,7 @@ host, with the line that mends what is missing. Fails when something is missing 
 			}
 		}
 		if form != "" {
-			err = printJSON(a.stdout, found, form == "json-pretty")
+			err = format(form).print(a.stdout, found)
 		} else {
 			err = table(a.stdout, []string{"PLUGIN", "CHECK", "STATE", "FINDING"}, findingRows(found))
 		}
@@ -99,7 +100,7 @@ func check(ctx context.Context, e *engine.Engine, entry *plugin.Entry) (found []
 		}
 	}
 	found, fit = append(found, started), err == nil
-	for _, f := range answers {
+	for _, f := range append(engine.Requirements(entry), answers...) {
 		found = append(found, findingJSON{
 			Plugin: entry.Name, ID: f.GetId(), OK: f.GetOk(), Required: f.GetRequired(), Summary: f.GetSummary(), Remedy: f.GetRemedy(),
 		})

@@ -23,16 +23,16 @@ type prepareFlags struct {
 
 func (p *prepareFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&p.spec.Stage1, "stage1", "", "isolation `flavor` (linux, qemu, ...), a plugin's name, or its directory")
-	f.Var(appended(&p.spec.Volumes, parseVolume), "volume", "`NAME,kind=host,source=PATH[,readOnly=true][,recursive=false]` or NAME,kind=empty[,mode=0755][,uid=0][,gid=0]; repeatable")
-	f.Var(appended(&p.spec.Mounts, parseMount), "mount", "`volume=NAME,target=PATH` in every app; repeatable")
-	f.Var(appended(&p.spec.Ports, parsePort), "port", "`NAME:[HOSTIP:]HOSTPORT` publishes a port that the image names, or a number; repeatable")
-	f.Var(appended(&p.spec.Env, parseEnv), "set-env", "`NAME=VALUE` for every app; repeatable")
+	f.Var(appended(&p.spec.Volumes, parseVolume), "volume", "`volume` for mounts: NAME,kind=host,source=PATH[,readOnly=true][,recursive=false], or NAME,kind=empty[,mode=0755][,uid=0][,gid=0]; repeatable")
+	f.Var(appended(&p.spec.Mounts, parseMount), "mount", "`mount` in every app: volume=NAME,target=PATH[,readOnly=true]; repeatable")
+	f.Var(appended(&p.spec.Ports, parsePort), "port", "`port` to publish: NAME:[HOSTIP:]HOSTPORT, where NAME is the image's for it, or a number such as 80 or 53-udp; repeatable")
+	f.Var(appended(&p.spec.Env, parseEnv), "set-env", "`variable` of every app's environment, NAME=VALUE; repeatable")
 	f.StringVar(&p.envFile, "set-env-file", "", "`file` of NAME=VALUE lines for every app")
 	f.BoolVar(&p.inheritEnv, "inherit-env", false, "give apps the caller's environment, below the image's own")
 	f.StringVar(&p.spec.Hostname, "hostname", "", "host `name` of the pod (default rkt-UUID)")
 	f.StringVar(&p.pullPolicy, "pull-policy", "new", "when to ask an image's origin: never, new (if not stored) or update")
 	f.BoolVar(&p.spec.Interactive, "interactive", false, "give the pod's one app the terminal, or standard input")
-	f.Var(annotation(&p.spec.Annotations), "annotation", "`NAME=VALUE` carried in the pod's manifest; repeatable")
+	f.Var(annotation(&p.spec.Annotations), "annotation", "`annotation` that the pod's manifest carries, NAME=VALUE; repeatable")
 }
 
 // build reads the words after the flags of cmd and checks what needs no image.
@@ -111,13 +111,13 @@ type startFlags struct {
 }
 
 func (s *startFlags) add(f *pflag.FlagSet) {
-	f.StringSliceVar(&s.nets, "net", nil, "`NAME[:K=V[;K=V]]` of networks, or host, or none (default \"default\")")
+	f.StringSliceVar(&s.nets, "net", nil, "`networks` of the pod, by name: NAME[:K=V[;K=V]], or host, or none (default \"default\")")
 	f.Lookup("net").NoOptDefVal = "default"
 	f.StringSliceVar(&s.dns, "dns", nil, "name servers' `addresses`, or host (the host's resolv.conf), or none (the image's)")
 	f.StringSliceVar(&s.dnsSearch, "dns-search", nil, "search `domains`")
 	f.StringSliceVar(&s.dnsOpt, "dns-opt", nil, "resolver `options`")
 	f.StringVar(&s.dnsDomain, "dns-domain", "", "local `domain`")
-	f.StringArrayVar(&s.hosts, "hosts-entry", nil, "`IP=NAME[,NAME]` for /etc/hosts, or host (the host's file); repeatable")
+	f.StringArrayVar(&s.hosts, "hosts-entry", nil, "`entry` of /etc/hosts, IP=NAME[,NAME], or host (the host's file); repeatable")
 	f.StringVar(&s.opts.UUIDFileSave, "uuid-file-save", "", "`file` to write the pod's UUID to, as soon as it has one")
 	f.BoolVar(&s.opts.Detached, "detach", false, "leave the pod in the background once its apps have started; print its UUID")
 	f.BoolVar(&s.opts.Remove, "rm", false, "remove the pod when it ends")
@@ -170,6 +170,6 @@ func withApps(c *cobra.Command) *cobra.Command {
 
 After the pod's flags come images, each with flags of its own and arguments after "--"; "---" ends the
 arguments when another image follows. Flags of an app:
-` + strings.TrimRight(appFlags(&engine.AppSpec{}).FlagUsages(), "\n")
+` + strings.TrimRight(appFlags(&engine.AppSpec{}).FlagUsagesWrapped(helpWidth), "\n")
 	return c
 }

@@ -54,6 +54,14 @@ type appJSON struct {
 	OOM        bool        `json:"oom,omitempty" jsonschema:"the kernel killed it at its memory limit"`
 	Reason     string      `json:"reason,omitempty" jsonschema:"why it could not be executed"`
 	Mounts     []mountJSON `json:"mounts"`
+	// Limits are those in force, which `rkt update` may have changed.
+	Limits *limitsJSON `json:"limits,omitempty"`
+}
+
+type limitsJSON struct {
+	MemoryBytes int64  `json:"memory_bytes,omitempty"`
+	CPUMillis   int64  `json:"cpu_millis,omitempty"`
+	CPUShares   uint64 `json:"cpu_shares,omitempty"`
 }
 
 type mountJSON struct {
@@ -107,6 +115,9 @@ func newAppJSON(i pod.Info, app poddir.App) appJSON {
 			}
 		}
 		a.Mounts = append(a.Mounts, j)
+	}
+	if l := (limitsJSON{app.Resources.MemoryBytes, app.Resources.CPUMillis, app.Resources.CPUShares}); l != (limitsJSON{}) {
+		a.Limits = &l
 	}
 	st, ok := i.Apps[app.Name]
 	if !ok {

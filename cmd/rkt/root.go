@@ -80,10 +80,19 @@ What an exit status means: rkt help exit-codes.`,
 	f.StringVar(&a.flags.LocalConfig, "local-config", "", "administrator's configuration `directory` (default "+config.DefaultLocalConfig+")")
 	f.StringArrayVar(&a.flags.PluginPath, "plugin-dir", nil, "`directory` of plugins, searched first (as root: needs --insecure-options=plugin)")
 	f.StringSliceVar(&a.flags.Insecure, "insecure-options", nil, "protections to turn off: "+insecureWords())
+	f.BoolVar(&a.flags.TrustHTTPS, "trust-keys-from-https", false, "trust public keys that a name's server offers over https without asking")
 	f.BoolVar(&a.flags.Debug, "debug", false, "show whole error chains and the plugins' logs")
-	root.AddCommand(a.runCmd(), a.prepareCmd(), a.runPreparedCmd(), a.fetchCmd(), a.listCmd(), a.statusCmd(), a.stopCmd(),
-		a.enterCmd(), a.logsCmd(), a.rmCmd(), a.gcCmd(), a.catManifestCmd(), a.imageCmd(), a.trustCmd(), a.pluginCmd(),
-		a.versionCmd())
+	root.AddGroup(groups()...)
+	grouped(root, groupPods, a.runCmd(), a.prepareCmd(), a.runPreparedCmd(), a.listCmd(), a.statusCmd(), a.stopCmd(), a.enterCmd(),
+		a.logsCmd(), a.updateCmd(), a.rmCmd(), a.gcCmd(), a.catManifestCmd())
+	grouped(root, groupImages, a.fetchCmd(), a.imageCmd(), a.trustCmd())
+	grouped(root, groupOthers, a.pluginCmd(), a.versionCmd())
+	root.SetHelpCommandGroupID(groupOthers)
+	root.SetCompletionCommandGroupID(groupOthers)
+	root.SetUsageFunc(usage)
+	for _, c := range root.Commands() {
+		plainUseLine(c)
+	}
 	return root
 }
 
@@ -145,6 +154,7 @@ func (a *app) engine() (*engine.Engine, error) {
 	}
 	e, err := engine.New(c, engine.Observer{
 		Progress: a.progress(),
+		Review:   a.reviewer(c.TrustHTTPS),
 		Warn:     func(msg string) { fmt.Fprintf(a.stderr, "rkt: %s\n", quoteControl(msg)) },
 		Log:      slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level})),
 	})
@@ -169,4 +179,12 @@ func (a *app) printID(id string, err error) error {
 		fmt.Fprintln(a.stdout, id)
 	}
 	return err
+}
+
+// plainUseLine keeps cobra from adding "[flags]" to lines that say it already.
+func plainUseLine(c *cobra.Command) {
+	c.DisableFlagsInUseLine = true
+	for _, sub := range c.Commands() {
+		plainUseLine(sub)
+	}
 }

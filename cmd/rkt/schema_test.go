@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rkt/rkt/v2/cmd/rkt/internal/reference"
+	"github.com/rkt/rkt/v2/core/engine"
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/proto/poddir"
 )
@@ -30,21 +31,25 @@ type document struct {
 // documents are what docs/schema describes, by the page of the verb. trust has it with --list only.
 func documents() map[string]document {
 	return map[string]document{
-		"list":               {of: reflect.TypeFor[[]podJSON](), what: "the pods, the youngest first"},
-		"status":             {of: reflect.TypeFor[podJSON](), what: "one pod"},
-		"stop":               {of: reflect.TypeFor[[]endedJSON](), what: "what became of each pod"},
-		"rm":                 {of: reflect.TypeFor[[]endedJSON](), what: "what became of each pod"},
-		"gc":                 {of: reflect.TypeFor[gcJSON](), what: "what gc did, by the pods' UUIDs"},
-		"cat-manifest":       {of: reflect.TypeFor[poddir.Pod](), what: "a pod's manifest, as run; proto/poddir explains the fields"},
-		"fetch":              {of: reflect.TypeFor[[]imageJSON](), what: "the images, in the order of the arguments"},
-		"image-list":         {of: reflect.TypeFor[[]imageJSON](), what: "the stored images, the oldest import first"},
-		"image-gc":           {of: reflect.TypeFor[imageGCJSON](), what: "what was removed"},
-		"image-cat-manifest": {of: reflect.TypeFor[ocispec.Manifest](), what: "an image's OCI manifest, as stored", open: true},
-		"trust":              {of: reflect.TypeFor[[]keyJSON](), what: "the keys of trust --list"},
-		"plugin-list":        {of: reflect.TypeFor[[]pluginJSON](), what: "every plugin that discovery finds"},
-		"plugin-inspect":     {of: reflect.TypeFor[pluginJSON](), what: "one plugin"},
-		"plugin-check":       {of: reflect.TypeFor[[]findingJSON](), what: "what plugins find on this host"},
-		"version":            {of: reflect.TypeFor[versionJSON](), what: "versions"},
+		"list":                {of: reflect.TypeFor[[]podJSON](), what: "the pods, the youngest first"},
+		"status":              {of: reflect.TypeFor[podJSON](), what: "one pod"},
+		"stop":                {of: reflect.TypeFor[[]endedJSON](), what: "what became of each pod"},
+		"rm":                  {of: reflect.TypeFor[[]endedJSON](), what: "what became of each pod"},
+		"gc":                  {of: reflect.TypeFor[gcJSON](), what: "what gc did, by the pods' UUIDs"},
+		"cat-manifest":        {of: reflect.TypeFor[poddir.Pod](), what: "a pod's manifest, as run; proto/poddir explains the fields"},
+		"fetch":               {of: reflect.TypeFor[[]imageJSON](), what: "the images, in the order of the arguments"},
+		"image-list":          {of: reflect.TypeFor[[]imageJSON](), what: "the stored images, the oldest import first"},
+		"image-gc":            {of: reflect.TypeFor[imageGCJSON](), what: "what was removed"},
+		"image-cat-manifest":  {of: reflect.TypeFor[ocispec.Manifest](), what: "an image's OCI manifest, as stored", open: true},
+		"trust":               {of: reflect.TypeFor[[]keyJSON](), what: "the keys of trust --list"},
+		"plugin-list":         {of: reflect.TypeFor[[]pluginJSON](), what: "every plugin that discovery finds"},
+		"plugin-inspect":      {of: reflect.TypeFor[pluginDetailJSON](), what: "all that is known of one plugin"},
+		"plugin-pin":          {of: reflect.TypeFor[[]pinJSON](), what: "what is allowed from now on, in the order of the arguments"},
+		"plugin-in-use":       {of: reflect.TypeFor[[]pluginUseJSON](), what: "the copies of plugins that pods hold"},
+		"plugin-config-check": {of: reflect.TypeFor[[]configCheckJSON](), what: "the plugins' configurations, with what is wrong"},
+		"plugin-logs":         {of: reflect.TypeFor[[]pluginFailureJSON](), what: "the last failure of each plugin, or of one"},
+		"plugin-check":        {of: reflect.TypeFor[[]findingJSON](), what: "what plugins find on this host"},
+		"version":             {of: reflect.TypeFor[versionJSON](), what: "versions"},
 	}
 }
 
@@ -59,8 +64,12 @@ func choices() map[reflect.Type]*jsonschema.Schema {
 		reflect.TypeFor[poddir.VolumeKind]():  enum(poddir.VolumeHost, poddir.VolumeEmpty),
 		reflect.TypeFor[outcome]():            enum(stopped, alreadyStopped, removed, failed),
 		reflect.TypeFor[keyState]():           enum(keyTrusted, keyMasked, keyBroken),
-		reflect.TypeFor[[]byte]():             {Type: "string", ContentEncoding: "base64"},
-		reflect.TypeFor[time.Time]():          {Type: "string", Format: "date-time"},
+		reflect.TypeFor[pluginState]():        enum(pluginOK, pluginRefused, pluginBroken, pluginMasked, pluginShadowed),
+		reflect.TypeFor[engine.PinState]():    enum(engine.PinMatches, engine.PinDiffers, engine.PinUnknown),
+		reflect.TypeFor[engine.SettingsState](): enum(engine.SettingsAbsent, engine.SettingsValid, engine.SettingsInvalid,
+			engine.SettingsNoSchema, engine.SettingsOrphan),
+		reflect.TypeFor[[]byte]():    {Type: "string", ContentEncoding: "base64"},
+		reflect.TypeFor[time.Time](): {Type: "string", Format: "date-time"},
 	}
 }
 
@@ -72,8 +81,8 @@ func enum[T ~string](values ...T) *jsonschema.Schema {
 	return s
 }
 
-// schema is what docs/schema has of a document. There is never a null in what rkt says.
-func schema(name string, d document) (*jsonschema.Schema, error) {
+// schemaOf is what docs/schema has of a document. There is never a null in what rkt says.
+func schemaOf(name string, d document) (*jsonschema.Schema, error) {
 	s, err := jsonschema.ForType(d.of, &jsonschema.ForOptions{TypeSchemas: choices()})
 	if err != nil {
 		return nil, err
@@ -93,9 +102,9 @@ func schema(name string, d document) (*jsonschema.Schema, error) {
 
 // commandOf is the verb of a document: "rkt image cat-manifest" of "image-cat-manifest".
 func commandOf(name string) string {
-	for _, group := range []string{"image-", "plugin-"} {
+	for _, group := range []string{"image-", "plugin-config-", "plugin-"} {
 		if rest, ok := strings.CutPrefix(name, group); ok {
-			return "rkt " + strings.TrimSuffix(group, "-") + " " + rest
+			return "rkt " + strings.ReplaceAll(group, "-", " ") + rest
 		}
 	}
 	return "rkt " + name
@@ -117,7 +126,7 @@ func everywhere(s *jsonschema.Schema, f func(*jsonschema.Schema)) {
 func TestSchemas(t *testing.T) {
 	files := map[string][]byte{"README.md": schemaIndex()}
 	for name, d := range documents() {
-		s, err := schema(name, d)
+		s, err := schemaOf(name, d)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -152,7 +161,7 @@ comes without its line here. A field that is not required is left out when there
 
 // TestEveryDocumentHasASchema: a verb that can print JSON is in the table, and no other.
 func TestEveryDocumentHasASchema(t *testing.T) {
-	printing := map[string]bool{"plugin-inspect": true} // always JSON
+	printing := map[string]bool{}
 	err := reference.Walk(documented(), func(c *cobra.Command) error {
 		if c.Flags().Lookup("format") != nil || c.Flags().Lookup("pretty-print") != nil {
 			printing[strings.TrimPrefix(reference.Name(c), "rkt-")] = true
@@ -180,7 +189,7 @@ func TestSchemasBind(t *testing.T) {
 	for _, i := range infos() {
 		pods = append(pods, newPodJSON(i))
 	}
-	s, err := schema("list", documents()["list"])
+	s, err := schemaOf("list", documents()["list"])
 	if err != nil {
 		t.Fatal(err)
 	}

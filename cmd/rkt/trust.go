@@ -72,7 +72,7 @@ by appc discovery of the prefix. The fingerprints are shown and must be agreed t
 			}
 		}
 		for _, b := range blobs {
-			if err := a.trustKey(e, prefix, b, yes); err != nil {
+			if err := a.trustKey(e, prefix, b, yes || len(args) == 0 && a.flags.TrustHTTPS); err != nil {
 				return err
 			}
 		}
@@ -86,29 +86,54 @@ func (a *app) trustKey(e *engine.Engine, prefix string, b []byte, yes bool) erro
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("images below %q", prefix)
-	if prefix == trust.Root {
-		what = "EVERY image"
+	a.showKeys(infos)
+	if !yes {
+		if !term.IsTerminal(0) {
+			return fmt.Errorf("trust key: nobody is there to review the fingerprints (no terminal); compare them and use --skip-fingerprint-review")
+		}
+		if ok, err := a.ask(os.Stdin, "Trust this for "+covered(prefix)+"? [yes/no] "); err != nil || !ok {
+			return fmt.Errorf("trust key: not agreed to")
+		}
 	}
+	added, err := e.Keyring().Add(prefix, b)
+	for _, k := range added {
+		fmt.Fprintf(a.stdout, "trusted %s for %s\n", k.ID, covered(prefix))
+	}
+	return err
+}
+
+// covered says which images a prefix is about.
+func covered(prefix string) string {
+	if prefix == trust.Root {
+		return "EVERY image"
+	}
+	return fmt.Sprintf("images below %q", prefix)
+}
+
+func (a *app) showKeys(infos []trust.Info) {
 	for _, i := range infos {
 		fmt.Fprintf(a.stderr, "key %s\n", i.Fingerprint)
 		for _, id := range i.Identities {
 			fmt.Fprintf(a.stderr, "    %s\n", quoteControl(id))
 		}
 	}
-	if !yes {
-		if !term.IsTerminal(0) {
-			return fmt.Errorf("trust key: nobody is there to review the fingerprints (no terminal); compare them and use --skip-fingerprint-review")
-		}
-		if ok, err := a.ask(os.Stdin, "Trust this for "+what+"? [yes/no] "); err != nil || !ok {
-			return fmt.Errorf("trust key: not agreed to")
-		}
+}
+
+// reviewer judges the keys that a fetch finds for a name which no key is trusted for yet: whoever is at the terminal,
+// or --trust-keys-from-https. Otherwise there is nobody, and nothing is looked up.
+func (a *app) reviewer(https bool) func(prefix string, keys []trust.Info) (bool, error) {
+	if !https && !(term.IsTerminal(0) && term.IsTerminal(2)) {
+		return nil
 	}
-	added, err := e.Keyring().Add(prefix, b)
-	for _, k := range added {
-		fmt.Fprintf(a.stdout, "trusted %s for %s\n", k.ID, what)
+	return func(prefix string, keys []trust.Info) (bool, error) {
+		a.endProgress()
+		a.showKeys(keys)
+		if https {
+			fmt.Fprintf(a.stderr, "trusted for %s by --trust-keys-from-https\n", covered(prefix))
+			return true, nil
+		}
+		return a.ask(os.Stdin, "Trust this for "+covered(prefix)+"? [yes/no] ")
 	}
-	return err
 }
 
 func (a *app) ask(r io.Reader, question string) (bool, error) {

@@ -103,8 +103,8 @@ func appFlags(a *engine.AppSpec) *pflag.FlagSet {
 	f.Var(text(&a.Group), "group", "`group` to run as, likewise")
 	f.Var(parsed(&a.SupplementaryGIDs, parseGIDs), "supplementary-gids", "further group `numbers`, comma separated")
 	f.Var(text(&a.Dir), "working-dir", "working `directory`")
-	f.Var(appended(&a.Env, parseEnv), "environment", "`NAME=VALUE` for this app, over all other settings; repeatable")
-	f.Var(appended(&a.Mounts, parseMount), "mount", "`volume=NAME,target=PATH[,readOnly=true]` for this app; repeatable")
+	f.Var(appended(&a.Env, parseEnv), "environment", "`variable` of this app's environment, NAME=VALUE, over all other settings; repeatable")
+	f.Var(appended(&a.Mounts, parseMount), "mount", "`mount` in this app: volume=NAME,target=PATH[,readOnly=true]; repeatable")
 	f.BoolVar(&a.ReadOnlyRoot, "readonly-rootfs", a.ReadOnlyRoot, "mount the app's root read-only")
 	f.Var(parsed(&a.Memory, engine.ParseBytes), "memory", "memory `limit` (512Mi)")
 	f.Var(parsed(&a.CPUMillis, engine.ParseMillis), "cpu", "CPU `limit` (500m, 1.5)")
@@ -114,7 +114,7 @@ func appFlags(a *engine.AppSpec) *pflag.FlagSet {
 	f.Var(parsed(&a.CapsRemove, parseList), "caps-remove", "`capabilities` to take from the default set")
 	f.Var(text(&a.StopSignal), "stop-signal", "`signal` that asks the app to end (default: the image's, else SIGTERM)")
 	f.Var(text(&a.Signature), "signature", "`file` with the image's detached signature")
-	f.Var(annotation(&a.Annotations), "annotation", "`NAME=VALUE` carried in the pod's manifest; repeatable")
+	f.Var(annotation(&a.Annotations), "annotation", "`annotation` that the pod's manifest carries, NAME=VALUE; repeatable")
 	return f
 }
 

@@ -19,6 +19,7 @@ type Flags struct {
 	LocalConfig  string
 	PluginPath   []string
 	Insecure     []string
+	TrustHTTPS   bool
 	Debug        bool
 }
 
@@ -29,7 +30,9 @@ type Config struct {
 	LocalConfig  string
 	PluginPath   []string
 	Insecure     Insecure
+	TrustHTTPS   bool // public keys found by discovery are trusted without a question, as https brought them
 	Debug        bool
+	Grease       bool // RKT_GREASE=1: plugins are told what a later minor of the contract might
 
 	Stage1      string        // flavor, plugin name or directory; empty: the only one there is, or "linux"
 	ImageSearch []string      // schemes tried for a bare name, in order
@@ -55,7 +58,9 @@ func Load(f Flags, getenv func(string) string) (Config, error) {
 		SystemConfig: first(f.SystemConfig, getenv("RKT_SYSTEM_CONFIG"), DefaultSystemConfig),
 		LocalConfig:  first(f.LocalConfig, getenv("RKT_LOCAL_CONFIG"), DefaultLocalConfig),
 		PluginPath:   slices.Clone(f.PluginPath),
+		TrustHTTPS:   f.TrustHTTPS,
 		Debug:        f.Debug,
+		Grease:       getenv("RKT_GREASE") == "1",
 	}
 	if p := getenv("RKT_PLUGIN_PATH"); len(c.PluginPath) == 0 && p != "" {
 		c.PluginPath = filepath.SplitList(p)
@@ -63,6 +68,9 @@ func Load(f Flags, getenv func(string) string) (Config, error) {
 	var err error
 	if c.Insecure, err = ParseInsecure(f.Insecure); err != nil {
 		return c, err
+	}
+	if c.TrustHTTPS && (c.Insecure.PubKey || c.Insecure.TLS) {
+		return c, errors.New("--trust-keys-from-https trusts keys because https brought them, which --insecure-options=pubkey and tls take away: give one or the other")
 	}
 	// rkt finish and a detached start run with these from other directories.
 	for _, dir := range append([]*string{&c.SystemConfig, &c.LocalConfig}, pointers(c.PluginPath)...) {

@@ -10,12 +10,16 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rkt/rkt/v2/core/config"
+	"github.com/rkt/rkt/v2/core/failure"
+	"github.com/rkt/rkt/v2/core/lock"
 	"github.com/rkt/rkt/v2/core/pin"
 	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/core/store"
+	"github.com/rkt/rkt/v2/core/trust"
 )
 
 // Engine is one data directory with one configuration.
@@ -29,6 +33,7 @@ type Engine struct {
 	plugins func() *plugin.Set
 	store   func() (*store.Store, error)
 	pins    func() *pin.Pins
+	lock    func() (*lock.File, error)
 }
 
 // Observer is told what happens meanwhile. Any field may be nil.
@@ -37,6 +42,8 @@ type Observer struct {
 	Progress func(phase, item string, done, total int64)
 	// Warn is for what the user should know and what does not stop the verb.
 	Warn func(msg string)
+	// Review asks whether keys that a server offers may be trusted for images below prefix. Nil: nobody is there to ask.
+	Review func(prefix string, keys []trust.Info) (bool, error)
 	// Log gets the plugins' log lines.
 	Log *slog.Logger
 }
@@ -75,7 +82,12 @@ func New(c config.Config, o Observer) (*Engine, error) {
 			return plugin.Discover(plugin.SearchPath(exe, extra, os.Geteuid()))
 		}),
 		store: sync.OnceValues(func() (*store.Store, error) { return store.Open(c.Dir) }),
-		pins:  sync.OnceValue(func() *pin.Pins { return pin.Open(filepath.Join(c.Dir, "pins")) }),
+		pins: sync.OnceValue(func() *pin.Pins {
+			p := pin.Open(filepath.Join(c.Dir, "pins"))
+			p.Insecure = c.Insecure.Plugin
+			return p
+		}),
+		lock: sync.OnceValues(func() (*lock.File, error) { return lock.Read(c.LocalConfig) }),
 	}, nil
 }
 
@@ -84,19 +96,42 @@ func (e *Engine) Plugins() *plugin.Set { return e.plugins() }
 
 // launch starts a plugin for one verb, with its own configuration and the engine's log.
 func (e *Engine) launch(ctx context.Context, entry *plugin.Entry, o plugin.Options) (*plugin.Process, error) {
-	conf, err := os.ReadFile(filepath.Join(e.Config.LocalConfig, "plugins", entry.Name+".json"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read configuration of plugin %s: %w", entry.Name, err)
+	entry, err := e.admitted(entry)
+	if err != nil {
+		return nil, err
 	}
-	o.Config = conf
+	if o.Config, err = e.settings(entry.Name); err != nil {
+		return nil, err
+	}
 	o.Logger = e.Observer.Log
 	o.Debug = e.Config.Debug
 	o.Insecure = e.Config.Insecure.Plugin
+	o.Grease = e.Config.Grease
 	o.CoreVersion = e.Version
+	o.Failed = e.keepFailure(entry)
 	if o.CacheDir, err = e.cacheDir(entry, o.Kind); err != nil {
 		return nil, err
 	}
 	return plugin.Launch(ctx, entry, o)
+}
+
+// Failures are the last ones of each plugin.
+func (e *Engine) Failures() *failure.Log {
+	return failure.Open(filepath.Join(e.Config.Dir, "failures"))
+}
+
+// keepFailure writes down what a plugin did wrong. That it cannot be written is no reason to hide what was.
+func (e *Engine) keepFailure(entry *plugin.Entry) func(*plugin.Error, []string) string {
+	return func(err *plugin.Error, log []string) string {
+		path, werr := e.Failures().Write(failure.Record{
+			Plugin: entry.Name, Version: entry.Manifest.Version, Directory: entry.Dir, Time: time.Now().UTC(),
+			Verb: err.Verb, Reason: string(err.Reason), Message: err.Message, Log: log,
+		})
+		if werr != nil {
+			e.Observer.warn("plugin %s: %v", entry.Name, werr)
+		}
+		return path
+	}
 }
 
 // cacheDir is a plugin's own: what it keeps there may vanish at any time, and no other plugin can write it.
@@ -122,12 +157,16 @@ func (e *Engine) cacheDir(entry *plugin.Entry, kind plugin.Kind) (string, error)
 	return dir, nil
 }
 
-// Plugin finds a plugin by name; what is broken, shadowed or masked is found too, so that it can be shown.
+// Plugin finds the plugin that counts for a name. When none does, a broken one or a mask is found, to be shown.
 func (e *Engine) Plugin(name string) (*plugin.Entry, error) {
+	var found *plugin.Entry
 	for _, entry := range e.Plugins().Entries() {
-		if entry.Name == name {
-			return &entry, nil
+		if entry.Name == name && entry.ShadowedBy == "" && (found == nil || found.Err != nil) {
+			found = &entry
 		}
+	}
+	if found != nil {
+		return found, nil
 	}
 	return nil, fmt.Errorf("no plugin is called %q: looked in %s", name, strings.Join(e.Plugins().Dirs(), ", "))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/core/store"
 	"github.com/rkt/rkt/v2/core/trust"
-	"github.com/rkt/rkt/v2/core/verify"
+	"github.com/rkt/rkt/v2/proto/manifest"
 	fetcherv1 "github.com/rkt/rkt/v2/proto/rkt/fetcher/v1"
 )
 
@@ -102,6 +102,11 @@ func (e *Engine) fetchOne(ctx context.Context, st *store.Store, ref image.Ref, s
 		return nil, err
 	}
 
+	if signed && ref.Scheme == image.ACI {
+		if err := e.askForTrust(ctx, trustName(ref.String())); err != nil {
+			return nil, err
+		}
+	}
 	done, err := e.download(ctx, st, staging, ref, spec, signed)
 	if err != nil {
 		return nil, err
@@ -156,34 +161,26 @@ func (e *Engine) download(ctx context.Context, st *store.Store, staging *store.S
 	if err != nil {
 		return nil, err
 	}
-	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindFetcher, Writable: []string{staging.LayoutDir()}, FDs: fds})
-	if err != nil {
-		return nil, err
-	}
-	defer p.Close()
 	present, err := st.KnownBlobs()
 	if err != nil {
 		return nil, err
 	}
-	return fetch.Image(ctx, p, fetch.Request{
+	req := fetch.Request{
 		Reference: ref.String(), LayoutDir: staging.LayoutDir(), Access: access, Present: present, Progress: e.Observer.progress,
-	})
-}
-
-func (e *Engine) verifySignature(ctx context.Context, staging *store.Staging, name string, done *fetcherv1.FetchDone) error {
-	ring := trust.Open(e.Config.SystemConfig, e.Config.LocalConfig)
-	trusted, err := ring.KeysFor(name)
-	if err != nil {
-		return err
 	}
-	req := verify.Request{Name: name, LayoutDir: staging.LayoutDir(), Image: done.GetImage(), Signatures: done.GetSignatures()}
-	for _, k := range trusted {
-		req.Keys = append(req.Keys, verify.Key{Path: k.Path, ID: k.ID})
-	}
-	_, err = verify.Image(ctx, e.Plugins(), func(ctx context.Context, entry *plugin.Entry) (*plugin.Process, error) {
-		return e.launch(ctx, entry, plugin.Options{Kind: plugin.KindVerifier})
-	}, req)
-	return err
+	var done *fetcherv1.FetchDone
+	err = e.guarded(ctx, staging, entry, plugin.Options{Kind: plugin.KindFetcher, Writable: []string{staging.LayoutDir()}, FDs: fds},
+		func(ctx context.Context, p *plugin.Process) (err error) {
+			// A URL or a file says only in the image what it is called, and so which keys count.
+			if signed && ref.Scheme == image.ACI && entry.Capable(manifest.ServiceFetcher, "signatures") {
+				if err := e.checkSigners(ctx, p, req, withoutPort(trustName(ref.String()))); err != nil {
+					return err
+				}
+			}
+			done, err = fetch.Image(ctx, p, req)
+			return err
+		})
+	return done, err
 }
 
 // convert runs after verification, in a fresh process without network, and points in at the result.
@@ -203,12 +200,12 @@ func (e *Engine) convert(ctx context.Context, staging *store.Staging, name strin
 	if err := staging.ChownLayout("converted", uid, gid); err != nil {
 		return err
 	}
-	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindConverter, Writable: []string{out}})
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	resp, err := fetch.Convert(ctx, p, name, staging.LayoutDir(), out, done.GetImage())
+	var resp *fetcherv1.ConvertResponse
+	err = e.guarded(ctx, staging, entry, plugin.Options{Kind: plugin.KindConverter, Writable: []string{out}},
+		func(ctx context.Context, p *plugin.Process) (err error) {
+			resp, err = fetch.Convert(ctx, p, name, staging.LayoutDir(), out, done.GetImage())
+			return err
+		})
 	if err != nil {
 		return err
 	}
@@ -222,31 +219,6 @@ func (e *Engine) convert(ctx context.Context, staging *store.Staging, name strin
 		in.App = &app
 	}
 	return nil
-}
-
-// trustName is the name that keys are trusted for: "aci://example.com/app:1.0,os=linux" is "example.com/app".
-func trustName(canonical string) string {
-	_, name, found := strings.Cut(canonical, "://")
-	if !found {
-		name = canonical
-	}
-	if i := strings.IndexByte(name, ','); i >= 0 {
-		name = name[:i]
-	}
-	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
-		name = name[:i]
-	}
-	return strings.TrimLeft(name, "/") // a vendor's scheme may name files
-}
-
-// withoutPort drops the port of a name's host: it is where a server was found, no part of an appc name.
-func withoutPort(name string) string {
-	host, rest, found := strings.Cut(name, "/")
-	host, _, _ = strings.Cut(host, ":")
-	if !found {
-		return host
-	}
-	return host + "/" + rest
 }
 
 // names are what the image will be found by: what the user typed and what the fetcher calls it.

@@ -139,6 +139,14 @@ func (e *Engine) sweep(ctx context.Context) []error {
 	if err := e.sweepNetworks(ctx, live); err != nil {
 		errs = append(errs, err)
 	}
+	f, err := e.lock()
+	if err != nil {
+		errs = append(errs, err)
+	} else {
+		for _, p := range f.Plugins { // what fetchers and verifiers that are locked are launched from
+			pinned[p.Digest] = true
+		}
+	}
 	if err := e.pins().RemoveUnused(pinned); err != nil {
 		errs = append(errs, err)
 	}

@@ -47,15 +47,15 @@ func (e *Engine) DiscoverKeys(ctx context.Context, prefix string) ([][]byte, err
 	if err := staging.Chown(uid, gid); err != nil {
 		return nil, err
 	}
-	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindFetcher, Writable: []string{staging.LayoutDir()}})
-	if err != nil {
-		return nil, err
-	}
-	defer p.Close()
-	done, err := fetch.Image(ctx, p, fetch.Request{
-		Reference: keyScheme + "://" + prefix, LayoutDir: staging.LayoutDir(),
-		Access: &fetcherv1.Access{AllowHttp: e.Config.Insecure.PubKey, InsecureTls: e.Config.Insecure.TLS},
-	})
+	var done *fetcherv1.FetchDone
+	err = e.guarded(ctx, staging, entry, plugin.Options{Kind: plugin.KindFetcher, Writable: []string{staging.LayoutDir()}},
+		func(ctx context.Context, p *plugin.Process) (err error) {
+			done, err = fetch.Image(ctx, p, fetch.Request{
+				Reference: keyScheme + "://" + prefix, LayoutDir: staging.LayoutDir(),
+				Access: &fetcherv1.Access{AllowHttp: e.Config.Insecure.PubKey, InsecureTls: e.Config.Insecure.TLS},
+			})
+			return err
+		})
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,6 @@ import (
 
 	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/core/pod"
-	"github.com/rkt/rkt/v2/proto/launch"
 	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
@@ -18,15 +17,29 @@ const (
 	kindNetwork = "network"
 )
 
-// pin copies a plugin by digest, for as long as a pod refers to it, and returns the copy.
-func (e *Engine) pin(entry *plugin.Entry) (*plugin.Entry, poddir.PinnedPlugin, error) {
-	rec := poddir.PinnedPlugin{Name: entry.Name, Version: entry.Manifest.Version, Protocol: launch.Protocol}
+// pin copies a plugin by digest, for as long as a pod refers to it, and returns the copy with what the pod records of it.
+func (e *Engine) pin(entry *plugin.Entry, kind plugin.Kind) (*plugin.Entry, poddir.PinnedPlugin, error) {
+	rec := poddir.PinnedPlugin{Name: entry.Name, Version: entry.Manifest.Version}
 	var err error
-	if rec.Digest, err = e.pins().Pin(entry); err != nil {
+	if rec.Protocol, err = plugin.Major(entry, kind); err != nil {
 		return nil, rec, err
 	}
-	copied, err := e.pins().Entry(rec.Digest)
+	copied, digest, err := e.copied(entry)
+	rec.Digest = digest
 	return copied, rec, err
+}
+
+// copied is a plugin's copy by digest. What plugins.lock does not allow is refused.
+func (e *Engine) copied(entry *plugin.Entry) (*plugin.Entry, string, error) {
+	digest, err := e.pins().Pin(entry)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := e.admit(entry, digest); err != nil {
+		return nil, digest, err
+	}
+	entry, err = e.pins().Entry(digest)
+	return entry, digest, err
 }
 
 // recordPlugin adds a pinned plugin to the pod's plugins.json.

@@ -35,7 +35,7 @@ func (e *Engine) prepare(ctx context.Context, spec PodSpec, uuidFile string, lau
 	if err != nil {
 		return nil, nil, err
 	}
-	stage1, pinned, err := e.pin(stage1)
+	stage1, pinned, err := e.pin(stage1, plugin.KindStage1)
 	if err != nil {
 		return nil, nil, err
 	}

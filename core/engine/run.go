@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"path/filepath"
 
 	"github.com/rkt/rkt/v2/core/execute"
 	"github.com/rkt/rkt/v2/core/plugin"
@@ -55,6 +56,10 @@ func (e *Engine) RunPrepared(ctx context.Context, prefix string, opts RunOptions
 	}
 	stage1, err := e.pinned(p.Path(), kindStage1)
 	if err != nil {
+		return err
+	}
+	// Nothing of it has run yet: what the lock says now counts, not what it said when the pod was prepared.
+	if err := e.admit(stage1, filepath.Base(stage1.Dir)); err != nil {
 		return err
 	}
 	return e.starting(opts).start(ctx, p, stage1)

@@ -84,7 +84,7 @@ func (s *starting) launchNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if entry, s.netPin, err = e.pin(entry); err != nil {
+	if entry, s.netPin, err = e.pin(entry, plugin.KindNetwork); err != nil {
 		return err
 	}
 	s.netProc, err = e.launch(ctx, entry, plugin.Options{Kind: plugin.KindNetwork, FDs: network.FDs(s.netns)})

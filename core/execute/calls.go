@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rkt/rkt/v2/core/plugin"
+	"github.com/rkt/rkt/v2/proto/poddir"
 	pluginv1 "github.com/rkt/rkt/v2/proto/rkt/plugin/v1"
 	stage1v1 "github.com/rkt/rkt/v2/proto/rkt/stage1/v1"
 )
@@ -17,6 +18,7 @@ const (
 	runDeadline      = 10 * time.Minute
 	shortDeadline    = 10 * time.Second
 	cleanupDeadline  = 30 * time.Second
+	updateDeadline   = time.Minute
 )
 
 // UnsupportedError says what a flavor cannot do of what a pod asks, field by field.
@@ -92,6 +94,19 @@ func Stop(ctx context.Context, p *plugin.Process, podDir string, grace time.Dura
 	_, err := p.Stage1().Stop(ctx, &stage1v1.StopRequest{PodDir: podDir, GraceSeconds: uint32(grace.Round(time.Second) / time.Second)})
 	if err != nil {
 		return p.Error("stop pod", err)
+	}
+	return nil
+}
+
+// Update asks for new limits of a running app; zero leaves one as it is.
+func Update(ctx context.Context, p *plugin.Process, podDir, app string, r poddir.Resources) error {
+	ctx, cancel := context.WithTimeout(ctx, updateDeadline)
+	defer cancel()
+	_, err := p.Stage1().UpdateResources(ctx, &stage1v1.UpdateResourcesRequest{
+		PodDir: podDir, App: app, MemoryBytes: uint64(r.MemoryBytes), CpuMillis: uint64(r.CPUMillis), CpuShares: r.CPUShares,
+	})
+	if err != nil {
+		return p.Error("update app "+app, err)
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/rkt/rkt/v2/core/plugin"
 	fetcherv1 "github.com/rkt/rkt/v2/proto/rkt/fetcher/v1"
 )
@@ -45,6 +47,22 @@ func Resolve(ctx context.Context, p *plugin.Process, req Request) (*fetcherv1.Re
 
 // Image fills req.LayoutDir.
 func Image(ctx context.Context, p *plugin.Process, req Request) (*fetcherv1.FetchDone, error) {
+	done, err := receive(ctx, p, req)
+	if err == nil && done.GetImage().GetDigest() == "" {
+		err = fmt.Errorf("fetch %s: the fetcher ended without naming an image", req.Reference)
+	}
+	return done, err
+}
+
+// Signatures fills req.LayoutDir with what Image would, less the image: done has its media type alone. For fetchers
+// with capability "signatures".
+func Signatures(ctx context.Context, p *plugin.Process, req Request) (*fetcherv1.FetchDone, error) {
+	req.Access = proto.CloneOf(req.Access)
+	req.Access.SignaturesOnly = true
+	return receive(ctx, p, req)
+}
+
+func receive(ctx context.Context, p *plugin.Process, req Request) (*fetcherv1.FetchDone, error) {
 	stream, err := p.Fetcher().Fetch(ctx, &fetcherv1.FetchRequest{
 		Reference: req.Reference, Platform: Platform(), Access: req.Access,
 		LayoutDir: req.LayoutDir, PresentDigests: req.Present,
@@ -69,8 +87,8 @@ func Image(ctx context.Context, p *plugin.Process, req Request) (*fetcherv1.Fetc
 		}
 		done = event.GetDone()
 	}
-	if done.GetImage().GetDigest() == "" {
-		return nil, fmt.Errorf("fetch %s: the fetcher ended without naming an image", req.Reference)
+	if done == nil {
+		return nil, fmt.Errorf("fetch %s: the fetcher ended without saying what it fetched", req.Reference)
 	}
 	return done, nil
 }

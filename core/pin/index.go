@@ -26,6 +26,8 @@ const schema = 1
 // kernel's clock could leave them as they are.
 const settled = 100 * time.Millisecond
 
+func unsettled(s source) bool { return time.Since(time.Unix(0, s.Ctime)) < settled }
+
 func (p *Pins) indexFile(dir string) string {
 	sum := sha256.Sum256([]byte(dir))
 	return filepath.Join(p.dir, indexDir, hex.EncodeToString(sum[:16]))
@@ -47,7 +49,7 @@ func (p *Pins) lookup(dir string, src []source) string {
 // record notes the digest. That it could not costs a hash the next time and nothing else.
 func (p *Pins) record(dir string, src []source, digest string) {
 	for _, s := range src {
-		if time.Since(time.Unix(0, s.Ctime)) < settled {
+		if unsettled(s) {
 			return
 		}
 	}

@@ -63,22 +63,14 @@ func (p *Pins) Entry(digest string) (*plugin.Entry, error) {
 
 // Pin copies the plugin, unless there is a copy, and returns the digest that names it.
 func (p *Pins) Pin(e *plugin.Entry) (string, error) {
-	if filepath.Dir(e.Dir) == p.dir && validDigest(filepath.Base(e.Dir)) {
+	if p.owns(e) {
 		return filepath.Base(e.Dir), p.touch(filepath.Base(e.Dir)) // it is one of ours
 	}
-	files, err := plugin.Files(e, os.Geteuid(), p.Insecure)
+	files, src, err := p.open(e)
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		for _, f := range files {
-			f.Close()
-		}
-	}()
-	src, err := stat(files)
-	if err != nil {
-		return "", fmt.Errorf("pin plugin %s: %w", e.Name, err)
-	}
+	defer closeAll(files)
 	if digest := p.lookup(e.Dir, src); digest != "" {
 		if err := p.touch(digest); err == nil {
 			return digest, nil
@@ -90,6 +82,26 @@ func (p *Pins) Pin(e *plugin.Entry) (string, error) {
 	}
 	p.record(e.Dir, src, digest)
 	return digest, nil
+}
+
+// open opens and checks the plugin's files, and notes which they are.
+func (p *Pins) open(e *plugin.Entry) ([]*os.File, []source, error) {
+	files, err := plugin.Files(e, os.Geteuid(), p.Insecure)
+	if err != nil {
+		return nil, nil, err
+	}
+	src, err := stat(files)
+	if err != nil {
+		closeAll(files)
+		return nil, nil, fmt.Errorf("pin plugin %s: %w", e.Name, err)
+	}
+	return files, src, nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }
 
 // touch marks a pin as asked for. It fails when there is none.

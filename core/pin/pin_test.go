@@ -66,7 +66,7 @@ func TestPin(t *testing.T) {
 			t.Errorf("%s has mode %v", n.Name(), fi.Mode())
 		}
 	}
-	if err := plugin.Check(got, os.Geteuid()); err != nil {
+	if err := plugin.Check(got, os.Geteuid(), false); err != nil {
 		t.Errorf("the copy is not trusted: %v", err)
 	}
 	if again := mustPin(t, p, e); again != d {

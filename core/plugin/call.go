@@ -18,6 +18,26 @@ func (p *Process) Error(verb string, err error) error {
 	if err == nil {
 		return nil
 	}
+	return p.report(p.explain(verb, err))
+}
+
+// report hands a failure of the plugin's own, with what it wrote, to who keeps it. An honest answer, such as "no such
+// image", is none, nor is what the caller cancelled.
+func (p *Process) report(err error) error {
+	var e *Error
+	if p.failed == nil || p.run == nil || p.run.child == nil || !errors.As(err, &e) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	if reason.SenderOf(e.Reason) == reason.Core || e.Reason == reason.Internal {
+		log := p.log.kept()
+		if file := p.failed(e, log); len(log) > 0 {
+			e.LogFile = file
+		}
+	}
+	return err
+}
+
+func (p *Process) explain(verb string, err error) *Error {
 	out := &Error{Verb: verb, Plugin: p.entry.Name, Version: printable(p.entry.Manifest.Version)}
 	s, ok := status.FromError(err)
 	if !ok {

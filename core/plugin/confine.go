@@ -41,6 +41,18 @@ type confinement struct {
 	writable   []string // nil: no Landlock
 }
 
+// allowWriting completes what the plugin may write to, when that is limited: the directory of its socket, and what a
+// fetcher or converter fills.
+func (c *confinement) allowWriting(k Kind, socketDir string, more []string) {
+	if c.writable == nil {
+		return
+	}
+	c.writable = []string{socketDir}
+	if k != KindVerifier {
+		c.writable = append(c.writable, more...)
+	}
+}
+
 // capability numbers, capability.h
 const (
 	capNetAdmin = 12

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rkt/rkt/v2/proto/launch"
 )
 
 // A plugin that forks and stays must not survive Close. How sure that is:
@@ -105,7 +107,7 @@ func killStrays(main int, dir string, before []stray) {
 	for _, s := range before {
 		known[s.pid] = true
 	}
-	mark := []byte("PLUGIN_UNIX_SOCKET_DIR=" + dir)
+	mark := []byte(launch.EnvSocketDir + "=" + dir)
 	// Each pass kills what it finds; their children are adopted in turn and found by the next pass.
 	for deadline := time.Now().Add(2 * time.Second); anyChild() && time.Now().Before(deadline); {
 		found := false

@@ -118,14 +118,14 @@ func look(dir string, de fs.DirEntry) (Entry, bool) {
 		e.Masked = true
 		return e, true
 	}
-	m, err := readManifest(e.Dir)
+	m, raw, err := readManifest(e.Dir)
 	switch {
 	case err != nil:
 		e.Err = err
 	case m.Name != e.Name:
 		e.Err = fmt.Errorf("its %s names the plugin %q, the directory is called %q", manifest.FileName, m.Name, e.Name)
 	default:
-		e.Manifest, e.Masked = m, m.Masked
+		e.Manifest, e.Masked, e.raw = m, m.Masked, raw
 	}
 	return e, true
 }

@@ -174,6 +174,93 @@ func TestStage1(t *testing.T) {
 	}
 }
 
+// A mask hides its name in all later directories and in no earlier one, in each of its three forms; by no other way is
+// the plugin had again, but by another name.
+func TestMaskHides(t *testing.T) {
+	for form, mask := range map[string]map[string]string{
+		"link":      {"b/stage1-qemu": "-> /dev/null"},
+		"manifest":  {"b/stage1-qemu/plugin.json": "-> /dev/null"},
+		"statement": {"b/stage1-qemu": `{"schema":1,"name":"stage1-qemu","masked":true}`},
+	} {
+		t.Run(form, func(t *testing.T) {
+			files := map[string]string{
+				"a/other":       stage1JSON("other", "xen"),
+				"c/stage1-qemu": stage1JSON("stage1-qemu", "qemu"),
+				"d/stage1-qemu": stage1JSON("stage1-qemu", "qemu"),
+			}
+			for name, content := range mask {
+				files[name] = content
+			}
+			base := makeTree(t, files)
+			s := Discover([]string{base + "/a", base + "/b", base + "/c", base + "/d"})
+			for _, choice := range []string{"qemu", "stage1-qemu"} {
+				if e, err := s.Stage1(choice); !errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), "stage1-qemu is masked by "+base+"/b/stage1-qemu") {
+					t.Errorf("--stage1=%s: %v, %v", choice, e, err)
+				}
+			}
+			if e, err := s.Stage1(""); err != nil || e.Name != "other" {
+				t.Errorf("%v, %v", e, err)
+			}
+			// What comes before the mask is the admin's own.
+			before := Discover([]string{base + "/c", base + "/b", base + "/d"})
+			if e, err := before.Stage1("qemu"); err != nil || e.Dir != base+"/c/stage1-qemu" {
+				t.Errorf("%v, %v", e, err)
+			}
+			// A mask cannot be run, nor unmasked by what is broken before it.
+			for _, e := range s.Entries() {
+				if e.Masked && Check(&e, os.Geteuid(), true) == nil {
+					t.Error("a mask is trusted")
+				}
+			}
+		})
+	}
+}
+
+// What makes a mask is /dev/null alone: a link elsewhere, dangling or into a user's directory, hides nothing and is none.
+func TestNoMask(t *testing.T) {
+	base := makeTree(t, map[string]string{
+		"a/stage1-qemu":    "-> /dev/zero",
+		"b/stage1-qemu":    "-> ../evil/stage1-qemu",
+		"c/stage1-qemu":    "-> /nonexistent",
+		"d/stage1-qemu":    stage1JSON("stage1-qemu", "qemu"),
+		"evil/stage1-qemu": stage1JSON("stage1-qemu", "qemu"),
+	})
+	s := Discover([]string{base + "/a", base + "/b", base + "/c", base + "/d"})
+	if e, err := s.Stage1("qemu"); err != nil || e.Dir != base+"/d/stage1-qemu" {
+		t.Errorf("%v, %v", e, err)
+	}
+	for _, e := range s.Entries() {
+		if e.Masked || (e.Err == nil) != (e.Dir == base+"/d/stage1-qemu") {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+// No variable of a user's leads root to a directory of that user.
+func TestSearchPathOfRoot(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", "/home/u/share")
+	t.Setenv("HOME", "/home/u")
+	t.Setenv("XDG_DATA_DIRS", "/home/u/dirs")
+	t.Setenv("XDG_CONFIG_HOME", "/home/u/config")
+	t.Setenv("RKT_PLUGIN_PATH", "/home/u/plugins") // the engine's to refuse; never taken from the environment here
+	for _, dir := range SearchPath("/usr/bin/rkt", nil, 0) {
+		if strings.Contains(dir, "/home/u") {
+			t.Errorf("root looks in %s", dir)
+		}
+	}
+	os.Unsetenv("XDG_DATA_HOME")
+	if dirs := SearchPath("/usr/bin/rkt", nil, 1000); dirs[0] != "/home/u/.local/share/rkt/plugins" {
+		t.Errorf("a user looks in %q", dirs)
+	}
+	// Relative names mean another directory wherever rkt is run.
+	t.Setenv("XDG_DATA_HOME", "relative")
+	for _, dir := range SearchPath("", nil, 1000) {
+		if !filepath.IsAbs(dir) {
+			t.Errorf("looks in %s", dir)
+		}
+	}
+}
+
 func TestSearchPath(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", "/home/u/share")
 	for _, c := range []struct {
@@ -242,7 +329,7 @@ func FuzzHandshake(f *testing.F) {
 	f.Add("1|2|unix|/run/p/sock|grpc|cert|true")
 	f.Add("hello\x1b[0m")
 	f.Fuzz(func(t *testing.T, line string) {
-		h, err := parseHandshake(line, "/run/p")
+		h, err := parseHandshake(line, "/run/p", []int{1})
 		if err == nil && (h.protocol != 1 || filepath.Dir(h.socket) != "/run/p") {
 			t.Errorf("%q: %+v", line, h)
 		}

@@ -2,8 +2,8 @@
 // package of core that imports go-plugin and gRPC's client machinery.
 //
 // It owns: the search path and precedence (discover.go), the choice among several (choose.go), the checks of
-// owner and mode (trust.go), the process (spawn.go, confine.go, limits.go, landlock.go, descendants.go), the
-// handshake (handshake.go), the log of a plugin (drain.go), typed clients and the end of it all (process.go),
+// owner and mode (trust.go), the process (spawn.go, script.go, confine.go, limits.go, landlock.go, descendants.go), the
+// handshake (handshake.go, majors.go, grease.go), the log of a plugin (drain.go), typed clients and the end of it all (process.go),
 // and the one table that maps reasons to errors and exit statuses (errors.go). It does not own what the plugins
 // are asked: that is core/fetch, verify, network and execute.
 //

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -60,9 +61,9 @@ func (d *drain) line(s string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.tail = append(d.tail, s)
-	d.bytes += len(s)
+	d.bytes += len(s) + 1 // a flood of empty lines is one, too
 	for d.bytes > keepBytes && len(d.tail) > 1 {
-		d.bytes -= len(d.tail[0])
+		d.bytes -= len(d.tail[0]) + 1
 		d.tail = d.tail[1:]
 	}
 	if d.logged >= maxLines {
@@ -124,6 +125,13 @@ func parseLog(s string) (level slog.Level, msg string, attrs []slog.Attr, ok boo
 		attrs = append(attrs, slog.Any(printable(k), v))
 	}
 	return level, printable(msg), attrs, true
+}
+
+// kept returns what is left of all lines, as they came.
+func (d *drain) kept() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.tail)
 }
 
 // last returns the last lines, fit for a terminal: of JSON lines their message and error.

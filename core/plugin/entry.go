@@ -25,7 +25,11 @@ type Entry struct {
 	Masked bool
 
 	base string // directories above it are not judged (OpenPinned)
+	raw  []byte // plugin.json as it was read
 }
+
+// Pinned says whether the entry is a copy that rkt made (OpenPinned).
+func (e *Entry) Pinned() bool { return e.base != "" }
 
 // usable says whether the entry can be chosen.
 func (e *Entry) usable() bool { return e.Err == nil && !e.Masked && e.ShadowedBy == "" }
@@ -53,14 +57,14 @@ func OpenDir(dir string) (*Entry, error) {
 		return nil, fmt.Errorf("open plugin %q: not an absolute path", dir)
 	}
 	dir = filepath.Clean(dir)
-	m, err := readManifest(dir)
+	m, raw, err := readManifest(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open plugin %s: %w", dir, err)
 	}
 	if m.Masked {
 		return nil, fmt.Errorf("open plugin %s: its %s is a mask, not a plugin", dir, manifest.FileName)
 	}
-	return &Entry{Name: m.Name, Dir: dir, Manifest: m}, nil
+	return &Entry{Name: m.Name, Dir: dir, Manifest: m, raw: raw}, nil
 }
 
 // OpenPinned reads the plugin in dir, a copy that rkt made below base, its own directory. Launch does not judge
@@ -79,26 +83,27 @@ func OpenPinned(base, dir string) (*Entry, error) {
 	return e, nil
 }
 
-func readManifest(dir string) (*manifest.Manifest, error) {
+func readManifest(dir string) (*manifest.Manifest, []byte, error) {
 	d, err := linux.OpenDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer d.Close()
 	f, fi, err := linux.OpenBeneath(d, manifest.FileName)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("there is no %s in it (the plugin's binary prints it: ./rkt-NAME manifest)", manifest.FileName)
+		return nil, nil, fmt.Errorf("there is no %s in it (the plugin's binary prints it: ./rkt-NAME manifest)", manifest.FileName)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
 	if fi.Size() > maxManifest {
-		return nil, fmt.Errorf("%s has %d bytes, more than %d", manifest.FileName, fi.Size(), maxManifest)
+		return nil, nil, fmt.Errorf("%s has %d bytes, more than %d", manifest.FileName, fi.Size(), maxManifest)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxManifest))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return manifest.Parse(b)
+	m, err := manifest.Parse(b)
+	return m, b, err
 }

@@ -110,6 +110,7 @@ type Error struct {
 	Message  string
 	Metadata map[string]string // of ErrorInfo
 	LastLog  []string          // of a crash: the last lines of its stderr
+	LogFile  string            // where its whole log was kept, if it was
 	Err      error             // cause: a context's error
 }
 
@@ -132,6 +133,9 @@ func (e *Error) Error() string {
 	}
 	for _, line := range e.LastLog {
 		b.WriteString("\n  | " + line)
+	}
+	if e.LogFile != "" && e.Reason != reason.Internal {
+		fmt.Fprintf(&b, "\n  (rkt plugin logs %s shows what it wrote: %s)", e.Plugin, e.LogFile)
 	}
 	return b.String()
 }

@@ -7,14 +7,19 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -45,11 +50,22 @@ func fake(behaviour string) {
 	if behaviour == "stray" { // started by fake-forks and fake-daemon
 		select {}
 	}
+	if behaviour == "between" { // started by fake-doubly
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Args[0], cmd.Env = "fake-stray", []string{}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if cmd.Start() != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if os.Getenv(launch.CookieKey) != launch.CookieValue {
 		fmt.Fprintln(os.Stderr, "no cookie")
 		os.Exit(64)
 	}
-	if behaviour != "deaf" {
+	if behaviour == "deaf" {
+		signal.Ignore() // all that can be: SIGTERM, SIGINT, SIGHUP
+	} else {
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
 			os.Exit(0)
@@ -84,7 +100,7 @@ func fake(behaviour string) {
 		fmt.Printf("1|1|tcp|127.0.0.1:1|grpc|\n")
 		select {}
 	}
-	path := filepath.Join(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "sock")
+	path := filepath.Join(os.Getenv(launch.EnvSocketDir), "sock")
 	if behaviour == "proxied" {
 		// The socket is served by a child: a wrapper script, or a stranger.
 		cmd := exec.Command("/proc/self/exe")
@@ -104,16 +120,73 @@ func fake(behaviour string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	switch behaviour {
+	case "closes-socket":
+		l.Close()
+	case "mute":
+		l = muteListener{l}
+	}
 	g := grpc.NewServer(grpc.MaxSendMsgSize(2<<30), grpc.MaxRecvMsgSize(4<<20))
 	s := &fakeServer{behaviour: behaviour}
-	pluginv1.RegisterPluginServiceServer(g, s)
-	fetcherv1.RegisterFetcherServiceServer(g, &fakeFetcher{behaviour: behaviour})
-	stage1v1.RegisterStage1ServiceServer(g, &fakeStage1{})
+	majors := []uint32{1}
+	if list, ok := strings.CutPrefix(behaviour, "majors-"); ok {
+		majors, proto = fakeMajors(list), "0"
+		for _, n := range majors { // ascending: the greatest that is offered
+			if slices.Contains(strings.Split(os.Getenv(launch.EnvProtocols), ","), fmt.Sprint(n)) {
+				proto = fmt.Sprint(n)
+			}
+		}
+		s.majors = majors
+	}
+	for _, n := range majors {
+		g.RegisterService(inMajor(n, pluginv1.PluginService_ServiceDesc), s)
+		g.RegisterService(inMajor(n, fetcherv1.FetcherService_ServiceDesc), &fakeFetcher{behaviour: behaviour, major: n})
+		g.RegisterService(inMajor(n, stage1v1.Stage1Service_ServiceDesc), &fakeStage1{})
+	}
 	fmt.Printf("1|%s|unix|%s|grpc|\n", proto, path)
 	if behaviour == "chatty" {
 		fmt.Println("and now for something completely different")
 	}
+	if behaviour == "gigabyte" {
+		serveGigabyte(l, g)
+	}
 	_ = g.Serve(l)
+	select {}
+}
+
+// muteListener takes connections and says nothing on them.
+type muteListener struct{ net.Listener }
+
+func (l muteListener) Accept() (net.Conn, error) {
+	for {
+		if _, err := l.Listener.Accept(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// serveGigabyte answers Resolve with a message of 1 GB, as far as anybody reads it, and has no such thing in memory:
+// a limit on its own memory is in nobody's way.
+func serveGigabyte(l net.Listener, g *grpc.Server) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/Resolve") {
+			g.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/grpc")
+		chunk := make([]byte, 1<<20)
+		_, err := w.Write([]byte{0, 0x40, 0, 0, 0}) // not compressed, 1 GiB
+		for i := 0; i < 1024 && err == nil; i++ {
+			_, err = w.Write(chunk)
+		}
+	})
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			os.Exit(1)
+		}
+		go new(http2.Server).ServeConn(c, &http2.ServeConnOpts{Handler: handler})
+	}
 }
 
 // beCore launches what is installed in dir, says the plugin's pid, and waits to be killed.
@@ -136,9 +209,26 @@ func beCore(dir, kind string) {
 	select {}
 }
 
+// fakeMajors reads "1-2".
+func fakeMajors(list string) []uint32 {
+	var out []uint32
+	for _, s := range strings.Split(list, "-") {
+		n, _ := strconv.Atoi(s)
+		out = append(out, uint32(n))
+	}
+	return out
+}
+
+// inMajor is the service as package rkt.<area>.vN would have it.
+func inMajor(n uint32, d grpc.ServiceDesc) *grpc.ServiceDesc {
+	d.ServiceName = strings.Replace(d.ServiceName, ".v1.", fmt.Sprintf(".v%d.", n), 1)
+	return &d
+}
+
 type fakeServer struct {
 	pluginv1.UnimplementedPluginServiceServer
 	behaviour string
+	majors    []uint32 // of every service; nil: 1
 }
 
 func (s *fakeServer) Describe(ctx context.Context, _ *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
@@ -149,6 +239,11 @@ func (s *fakeServer) Describe(ctx context.Context, _ *pluginv1.DescribeRequest) 
 		{Service: manifest.ServiceVerifier, Protocols: []uint32{1}},
 		{Service: "rkt.future", Protocols: []uint32{7}},
 	}}
+	for _, p := range d.Provides[:4] {
+		if s.majors != nil {
+			p.Protocols = s.majors
+		}
+	}
 	// Grease: a field that no version knows must not disturb.
 	d.ProtoReflect().SetUnknown([]byte{0xa2, 0x06, 0x03, 'a', 'b', 'c'})
 	switch s.behaviour {
@@ -179,7 +274,7 @@ func (s *fakeServer) Configure(_ context.Context, r *pluginv1.ConfigureRequest) 
 type facts struct {
 	UID, GID, PID  int
 	Groups         []int
-	Env            []string
+	Args, Env      []string
 	Status         map[string]string // of /proc/self/status
 	Sid            bool
 	Links          int // network devices
@@ -190,7 +285,7 @@ type facts struct {
 }
 
 func gather(layout, elsewhere string) facts {
-	f := facts{UID: os.Getuid(), GID: os.Getgid(), PID: os.Getpid(), Env: os.Environ(), Status: map[string]string{}}
+	f := facts{UID: os.Getuid(), GID: os.Getgid(), PID: os.Getpid(), Args: os.Args, Env: os.Environ(), Status: map[string]string{}}
 	f.Groups, _ = os.Getgroups()
 	b, _ := os.ReadFile("/proc/self/status")
 	for _, line := range strings.Split(string(b), "\n") {
@@ -228,9 +323,13 @@ func gather(layout, elsewhere string) facts {
 type fakeFetcher struct {
 	fetcherv1.UnimplementedFetcherServiceServer
 	behaviour string
+	major     uint32
 }
 
 func (s *fakeFetcher) Resolve(ctx context.Context, r *fetcherv1.ResolveRequest) (*fetcherv1.ResolveResponse, error) {
+	if strings.HasPrefix(s.behaviour, "majors-") {
+		return &fetcherv1.ResolveResponse{Canonical: fmt.Sprintf("asked in %d, offered %s", s.major, os.Getenv(launch.EnvProtocols))}, nil
+	}
 	switch s.behaviour {
 	case "hang":
 		select {}
@@ -246,6 +345,19 @@ func (s *fakeFetcher) Resolve(ctx context.Context, r *fetcherv1.ResolveRequest) 
 			os.Stderr.Write(line)
 		}
 		os.Stderr.Write([]byte(strings.Repeat("z", 8<<20)))
+	case "newlines":
+		b := []byte(strings.Repeat("\n", 1<<16))
+		for range 64 {
+			os.Stderr.Write(b)
+		}
+	case "doubly":
+		// A daemon as it is done: forked twice, in a session of its own, with nothing of its parent's.
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Args[0], cmd.Env = "fake-between", []string{}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Run(); err != nil {
+			return nil, err
+		}
 	case "forks", "daemon":
 		for range 3 {
 			cmd := exec.Command("/proc/self/exe")
@@ -294,7 +406,7 @@ func place(t testing.TB) string {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := Check(&Entry{Name: "x", Dir: dir, Manifest: &manifest.Manifest{Exec: "x"}}, os.Geteuid()); err != nil && !strings.Contains(err.Error(), "is missing") {
+	if err := Check(&Entry{Name: "x", Dir: dir, Manifest: &manifest.Manifest{Exec: "x"}}, os.Geteuid(), false); err != nil && !strings.Contains(err.Error(), "is missing") {
 		t.Skipf("no directory that is trusted: %v", err)
 	}
 	return dir

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/rkt/rkt/v2/proto/launch"
 )
 
 // The handshake is one line on the plugin's stdout:
@@ -30,8 +29,8 @@ type handshake struct {
 // errProtocolVersion is wrapped by the error about a version that core does not speak.
 var errProtocolVersion = errors.New("protocol version")
 
-// parseHandshake reads the line. The socket must lie in dir itself.
-func parseHandshake(line, dir string) (handshake, error) {
+// parseHandshake reads the line. The socket must lie in dir itself, and the version be one of offered.
+func parseHandshake(line, dir string, offered []int) (handshake, error) {
 	bad := func(format string, args ...any) (handshake, error) {
 		return handshake{}, fmt.Errorf("%s: %s", fmt.Sprintf(format, args...), quote(line))
 	}
@@ -46,8 +45,8 @@ func parseHandshake(line, dir string) (handshake, error) {
 	if err != nil || version < 0 {
 		return bad("handshake without a protocol version")
 	}
-	if version != launch.Protocol {
-		return handshake{}, fmt.Errorf("%w: the plugin speaks %d, this rkt speaks %d (%s)", errProtocolVersion, version, launch.Protocol, advice(version))
+	if !slices.Contains(offered, version) {
+		return handshake{}, fmt.Errorf("%w: the plugin speaks %d, it was offered %s (%s)", errProtocolVersion, version, numbers(offered), advice(version, offered))
 	}
 	if parts[2] != "unix" || parts[4] != "grpc" {
 		return bad("handshake names other than gRPC on a unix socket")
@@ -57,14 +56,6 @@ func parseHandshake(line, dir string) (handshake, error) {
 		return bad("handshake names a socket that is not in the directory given to it")
 	}
 	return handshake{protocol: version, socket: socket}, nil
-}
-
-// advice says which side to change.
-func advice(theirs int) string {
-	if theirs > launch.Protocol {
-		return "update rkt, or install an older version of the plugin"
-	}
-	return "update the plugin"
 }
 
 func quote(s string) string {
@@ -79,7 +70,7 @@ func quote(s string) string {
 var errNoHandshake = errors.New("ended without a handshake")
 
 // readHandshake reads and checks one line.
-func readHandshake(r *bufio.Reader, dir string) (line string, h handshake, err error) {
+func readHandshake(r *bufio.Reader, dir string, offered []int) (line string, h handshake, err error) {
 	b, err := r.ReadSlice('\n')
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
@@ -90,6 +81,6 @@ func readHandshake(r *bufio.Reader, dir string) (line string, h handshake, err e
 		return "", h, err
 	}
 	line = string(b)
-	h, err = parseHandshake(line, dir)
+	h, err = parseHandshake(line, dir, offered)
 	return line, h, err
 }

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -74,12 +73,9 @@ func (p *Process) startRPC(what string, err error) error {
 	if strings.Contains(err.Error(), errPeer.Error()) {
 		return refuse(p.entry, "%s", printable(err.Error()))
 	}
-	var e *Error
-	if errors.As(p.Error("start plugin", err), &e) {
-		e.Message = what + ": " + e.Message
-		return e
-	}
-	return err
+	e := p.explain("start plugin", err)
+	e.Message = what + ": " + e.Message
+	return e
 }
 
 // differ compares plugin.json with Describe, field by field, and shows both values of the first that differs.

@@ -45,12 +45,20 @@ type Options struct {
 	CoreCapabilities []string
 	// Insecure forgives owner and mode of the plugin's files (--insecure-options=plugin).
 	Insecure bool
+	// Grease adds to all that the plugin is told what a later minor might (grease.go).
+	Grease bool
+
+	// Failed is told of a failure of the plugin's own, with the last 64 KiB that it wrote to stderr, line by line and
+	// as they came. It returns the file where that is kept, or nothing.
+	Failed func(e *Error, log []string) string
 
 	// The rest has defaults that only tests change.
 	RunDir           string        // /run/rkt/plugins, or the user's own
 	HandshakeTimeout time.Duration // 5 s
 	DescribeTimeout  time.Duration // 5 s; the contract says 1 s, on a machine that is not overloaded
 	CloseTimeout     time.Duration // 1 s from the lifeline's cut to SIGKILL
+
+	adapters map[int]adapter // adapters()
 }
 
 func (o *Options) fill() error {
@@ -68,6 +76,9 @@ func (o *Options) fill() error {
 	def(&o.HandshakeTimeout, 5*time.Second)
 	def(&o.DescribeTimeout, 5*time.Second)
 	def(&o.CloseTimeout, time.Second)
+	if o.adapters == nil {
+		o.adapters = adapters()
+	}
 	if o.RunDir == "" {
 		dir, err := runBase(os.Geteuid())
 		if err != nil {
@@ -93,14 +104,15 @@ func Launch(ctx context.Context, e *Entry, o Options) (*Process, error) {
 		return nil, err
 	}
 	defer binary.Close()
-	if err := speaks(e, o.Kind); err != nil {
+	majors, err := common(e, o.Kind, sortedKeys(o.adapters))
+	if err != nil {
 		return nil, err
 	}
 	c, err := confine(o.Kind, euid, os.Getegid())
 	if err != nil {
 		return nil, refuse(e, "%w", err)
 	}
-	p := &Process{entry: e, kind: o.Kind, log: newDrain(o.Logger.With("plugin", e.Name)), grace: o.CloseTimeout, conf: c}
+	p := &Process{entry: e, kind: o.Kind, log: newDrain(o.Logger.With("plugin", e.Name)), grace: o.CloseTimeout, conf: c, failed: o.Failed}
 	if o.CacheDir != "" {
 		if fi, err := os.Stat(o.CacheDir); err == nil && fi.IsDir() {
 			o.Writable = append(slices.Clone(o.Writable), o.CacheDir)
@@ -108,31 +120,19 @@ func Launch(ctx context.Context, e *Entry, o Options) (*Process, error) {
 			o.CacheDir = ""
 		}
 	}
-	if err := p.start(ctx, binary, o); err != nil {
-		return nil, errors.Join(err, p.Close())
+	err = p.start(ctx, binary, o, majors)
+	if err == nil {
+		err = p.introduce(ctx, o)
 	}
-	if err := p.introduce(ctx, o); err != nil {
-		return nil, errors.Join(err, p.Close())
+	if err != nil {
+		cerr := p.Close() // its last words come before the report
+		return nil, errors.Join(p.report(err), cerr)
 	}
 	return p, nil
 }
 
-// speaks compares versions before anything is run.
-func speaks(e *Entry, k Kind) error {
-	p := e.Manifest.Provision(k.Service())
-	if p == nil {
-		return refuse(e, "it provides no %s", k.Service())
-	}
-	if !slices.Contains(p.Protocols, launch.Protocol) {
-		newest := slices.Max(append([]uint32{0}, p.Protocols...))
-		return about(e, reason.PluginProtocol, "it speaks protocol %v of %s, this rkt speaks %d (%s)",
-			p.Protocols, k.Service(), launch.Protocol, advice(int(newest)))
-	}
-	return nil
-}
-
 // start runs the process through go-plugin's client, up to the negotiated version.
-func (p *Process) start(ctx context.Context, binary *os.File, o Options) error {
+func (p *Process) start(ctx context.Context, binary *os.File, o Options, majors []int) error {
 	euid := os.Geteuid()
 	base, err := makeBase(o.RunDir, euid)
 	if err != nil {
@@ -152,7 +152,7 @@ func (p *Process) start(ctx context.Context, binary *os.File, o Options) error {
 	defer func() { stop() }()
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  plugin.HandshakeConfig{MagicCookieKey: launch.CookieKey, MagicCookieValue: launch.CookieValue},
-		VersionedPlugins: map[int]plugin.PluginSet{launch.Protocol: {}},
+		VersionedPlugins: sets(majors),
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		SkipHostEnv:      true,
 		StartTimeout:     o.HandshakeTimeout,
@@ -167,16 +167,11 @@ func (p *Process) start(ctx context.Context, binary *os.File, o Options) error {
 			if err := linux.Unlock(base); err != nil {
 				return nil, err
 			}
-			if p.conf.writable != nil {
-				p.conf.writable = append([]string{dir}, o.Writable...)
-				if o.Kind == KindVerifier {
-					p.conf.writable = []string{dir}
-				}
-			}
-			p.run = newRunner(cmd, dir)
+			p.conf.allowWriting(o.Kind, dir, o.Writable)
+			p.run = newRunner(cmd, dir, majors)
 			p.run.log = p.log
 			p.run.start = func(env []string, _ string) (*child, error) {
-				c, err := spawn(binary, p.entry, &p.conf, o.Kind, env, o.FDs)
+				c, err := spawn(binary, p.entry, &p.conf, o, env)
 				if err == nil {
 					stop = context.AfterFunc(ctx, func() { p.kill(c) })
 				}
@@ -189,7 +184,7 @@ func (p *Process) start(ctx context.Context, binary *os.File, o Options) error {
 	if _, err := client.Start(); err != nil {
 		return p.startError(ctx, o, err)
 	}
-	return p.dial()
+	return p.dial(o)
 }
 
 // startError finds the reason behind go-plugin's.

@@ -148,7 +148,7 @@ func TestConfinement(t *testing.T) {
 			}
 			for _, v := range f.Env {
 				name, _, _ := strings.Cut(v, "=")
-				allowed := []string{"PATH", "LANG", "TZ", launch.CookieKey, launch.EnvFDs, "PLUGIN_PROTOCOL_VERSIONS", "PLUGIN_UNIX_SOCKET_DIR"}
+				allowed := []string{"PATH", "LANG", "TZ", launch.CookieKey, launch.EnvFDs, launch.EnvProtocols, launch.EnvSocketDir}
 				if c.proxy {
 					allowed = append(allowed, "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "no_proxy", "all_proxy")
 				}
@@ -203,7 +203,7 @@ func TestHostileStart(t *testing.T) {
 		{"panics", reason.PluginCrashed, "panic: out of coffee"},
 		{"silent", reason.PluginTimeout, "no handshake line within 300ms"},
 		{"closes-stdout", reason.PluginProtocol, "closed its stdout"},
-		{"newer", reason.PluginProtocol, "the plugin speaks 2, this rkt speaks 1 (update rkt"},
+		{"newer", reason.PluginProtocol, "the plugin speaks 2, it was offered 1 (update rkt"},
 		{"elsewhere", reason.PluginProtocol, "not in the directory given to it"},
 		{"tcp", reason.PluginProtocol, "other than gRPC on a unix socket"},
 		{"proxied", reason.PluginRefused, "stranger on the socket"},
@@ -211,6 +211,8 @@ func TestHostileStart(t *testing.T) {
 		{"lies-version", reason.PluginRefused, `version is "1.2.3" there, the plugin says "9.9.9"`},
 		{"lies-provides", reason.PluginRefused, `rkt.fetcher is `},
 		{"hang-describe", reason.PluginTimeout, "describe: did not answer"},
+		{"closes-socket", reason.PluginProtocol, "broke the connection"},
+		{"mute", reason.PluginTimeout, "describe: did not answer"},
 		{"picky", reason.ConfigInvalid, "mirrors[0]: no such host"},
 	} {
 		for _, k := range []Kind{KindFetcher, KindStage1} {
@@ -222,7 +224,7 @@ func TestHostileStart(t *testing.T) {
 				switch c.behaviour {
 				case "silent":
 					o.HandshakeTimeout = 300 * time.Millisecond
-				case "hang-describe":
+				case "hang-describe", "mute":
 					o.DescribeTimeout = 300 * time.Millisecond
 				}
 				_, err := Launch(t.Context(), install(t, dir, c.behaviour), o)
@@ -250,7 +252,9 @@ func TestHostileCall(t *testing.T) {
 		{"deaf", "", ""},
 		{"crash-rpc", reason.PluginCrashed, "about to fall over"},
 		{"big", reason.PluginProtocol, "more than 4 MiB"},
+		{"gigabyte", reason.PluginProtocol, "more than 4 MiB"},
 		{"flood", "", ""},
+		{"newlines", "", ""},
 		{"forks", "", ""},
 		{"daemon", "", ""},
 		{"chatty", "", ""},

@@ -28,11 +28,14 @@ type Process struct {
 	conf  confinement
 	log   *drain
 	grace time.Duration
+	// failed is Options.Failed
+	failed func(*Error, []string) string
 
 	dir     string   // private, with the socket
 	dirLock *os.File // says that the directory is in use
 	run     *processRunner
 	conn    *grpc.ClientConn
+	calls   grpc.ClientConnInterface // conn, in core's own words
 
 	closing sync.Once
 	err     error
@@ -52,27 +55,27 @@ func (p *Process) Entry() *Entry { return p.entry }
 
 // Plugin is the client of PluginService.
 func (p *Process) Plugin() pluginv1.PluginServiceClient {
-	return pluginv1.NewPluginServiceClient(p.conn)
+	return pluginv1.NewPluginServiceClient(p.calls)
 }
 
 // Fetcher is the client of FetcherService.
 func (p *Process) Fetcher() fetcherv1.FetcherServiceClient {
-	return fetcherv1.NewFetcherServiceClient(p.conn)
+	return fetcherv1.NewFetcherServiceClient(p.calls)
 }
 
 // Verifier is the client of VerifierService.
 func (p *Process) Verifier() verifierv1.VerifierServiceClient {
-	return verifierv1.NewVerifierServiceClient(p.conn)
+	return verifierv1.NewVerifierServiceClient(p.calls)
 }
 
 // Network is the client of NetworkService.
 func (p *Process) Network() networkv1.NetworkServiceClient {
-	return networkv1.NewNetworkServiceClient(p.conn)
+	return networkv1.NewNetworkServiceClient(p.calls)
 }
 
 // Stage1 is the client of Stage1Service.
 func (p *Process) Stage1() stage1v1.Stage1ServiceClient {
-	return stage1v1.NewStage1ServiceClient(p.conn)
+	return stage1v1.NewStage1ServiceClient(p.calls)
 }
 
 // namespaced says whether the plugin is init of a pid namespace.
@@ -80,7 +83,7 @@ func (p *Process) namespaced() bool { return p.conf.namespaces&unix.CLONE_NEWPID
 
 // dial makes the connection. It is go-plugin's socket but not its client, which would open a broker and a
 // stream of stdio beside it, and takes messages of 2 GiB.
-func (p *Process) dial() error {
+func (p *Process) dial(o Options) error {
 	conn, err := grpc.NewClient("passthrough:///plugin",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return p.connect(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -90,7 +93,11 @@ func (p *Process) dial() error {
 	if err != nil {
 		return refuse(p.entry, "%w", err)
 	}
-	p.conn = conn
+	p.conn, p.calls = conn, conn
+	if o.Grease {
+		p.calls = greased{conn}
+	}
+	p.calls = o.adapters[p.run.hello.protocol](p.calls)
 	return nil
 }
 
@@ -141,6 +148,18 @@ func (p *Process) Close() error {
 		return nil
 	}
 	p.closing.Do(func() { p.err = p.close() })
+	return p.err
+}
+
+// Kill is Close without the grace that a plugin has to end by itself.
+func (p *Process) Kill() error {
+	if p == nil {
+		return nil
+	}
+	p.closing.Do(func() {
+		p.grace = 0
+		p.err = p.close()
+	})
 	return p.err
 }
 

@@ -19,10 +19,11 @@ import (
 // handshake line that has been checked. stderr is drained by us, and waiting for the process never depends on
 // its pipes, which a grandchild may hold open.
 type processRunner struct {
-	start func(env []string, dir string) (*child, error)
-	env   []string
-	dir   string // the private directory
-	log   *drain
+	start  func(env []string, dir string) (*child, error)
+	env    []string
+	dir    string // the private directory
+	majors []int  // that the plugin may choose from
+	log    *drain
 
 	child *child
 	line  *io.PipeReader // what go-plugin reads as stdout
@@ -34,8 +35,8 @@ type processRunner struct {
 var _ runner.Runner = (*processRunner)(nil)
 
 // newRunner is called by go-plugin's client with its environment and the private directory that it made.
-func newRunner(cmd *exec.Cmd, dir string) *processRunner {
-	return &processRunner{env: handshakeEnv(cmd.Env), dir: dir, read: make(chan struct{})}
+func newRunner(cmd *exec.Cmd, dir string, majors []int) *processRunner {
+	return &processRunner{env: offer(handshakeEnv(cmd.Env), majors), dir: dir, majors: majors, read: make(chan struct{})}
 }
 
 // handshakeEnv keeps of go-plugin's variables those of the contract (proto/launch).
@@ -65,7 +66,7 @@ func (r *processRunner) Start(context.Context) error {
 func (r *processRunner) handshake(pw *io.PipeWriter) {
 	br := bufio.NewReaderSize(r.child.stdout, maxHandshake)
 	var line string
-	line, r.hello, r.err = readHandshake(br, r.dir)
+	line, r.hello, r.err = readHandshake(br, r.dir, r.majors)
 	close(r.read)
 	if r.err == nil {
 		_, _ = io.WriteString(pw, line)

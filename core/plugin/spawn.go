@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,10 +32,12 @@ type child struct {
 	cut      sync.Once
 }
 
-// environ is all that a plugin gets of the caller's environment. PATH is fixed, so that what a plugin runs is
-// what the admin installed.
+// Path is the PATH of every plugin: fixed, so that what a plugin runs is what the admin installed.
+const Path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// environ is all that a plugin gets of the caller's environment.
 func environ(k Kind) []string {
-	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
+	env := []string{"PATH=" + Path, "LANG=C.UTF-8"}
 	names := []string{"TZ"}
 	if k == KindFetcher {
 		for _, n := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"} {
@@ -49,64 +52,44 @@ func environ(k Kind) []string {
 	return env
 }
 
-// spawn executes the open binary. env is go-plugin's part of the environment.
-func spawn(file *os.File, e *Entry, c *confinement, k Kind, env []string, fds []FD) (*child, error) {
-	if err := checkELF(file); err != nil {
-		return nil, err
-	}
-	in, lifeline, err := os.Pipe()
+// spawn executes the open file of the plugin. env is go-plugin's part of the environment.
+func spawn(file *os.File, e *Entry, c *confinement, o Options, env []string) (*child, error) {
+	prog, err := newProgram(file, e, o.Kind, judge{euid: os.Geteuid(), insecure: o.Insecure})
 	if err != nil {
 		return nil, err
 	}
-	stdout, out, err := os.Pipe()
+	if prog.script != nil {
+		defer prog.file.Close()
+	}
+	if o.Grease {
+		more, extra, err := greaseStart(&o, env)
+		if err != nil {
+			return nil, err
+		}
+		defer extra.Close()
+		env = more
+	}
+	std, err := newPipes()
 	if err != nil {
-		closeAll(in, lifeline)
 		return nil, err
 	}
-	stderr, errw, err := os.Pipe()
+	defer closeAll(std.in, std.out, std.err)
+	cmd, exe, err := prog.command(std, o.FDs)
 	if err != nil {
-		closeAll(in, lifeline, stdout, out)
+		std.closeOurs()
 		return nil, err
-	}
-	defer closeAll(in, out, errw)
-
-	// In the child, os/exec moves descriptors to 0, 1, 2, 3, ... and others out of their way, to numbers right
-	// above the highest that it was given. The binary's must be above those.
-	top := 0
-	for _, f := range append([]*os.File{in, out, errw}, files(fds)...) {
-		top = max(top, int(f.Fd()))
-	}
-	exe, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, top+len(fds)+16)
-	if err != nil {
-		closeAll(lifeline, stdout, stderr)
-		return nil, os.NewSyscallError("fcntl", err)
 	}
 	defer unix.Close(exe)
-
-	env = append(environ(k), env...)
-	cmd := &exec.Cmd{
-		Path: "/proc/self/fd/" + strconv.Itoa(exe), Args: []string{e.Manifest.Exec}, Dir: "/",
-		Stdin: in, Stdout: out, Stderr: errw, SysProcAttr: c.sysProcAttr(),
-	}
-	numbers, names := launch.FDs{}, []string{}
-	cmd.ExtraFiles = files(fds)
-	for i, fd := range fds {
-		numbers[fd.Name] = 3 + i
-		names = append(names, fd.Name)
-	}
-	if len(fds) > 0 {
-		env = append(env, launch.EnvFDs+"="+launch.Format(names, numbers))
-	}
-	cmd.Env = env
-
+	cmd.Env = append(append(environ(o.Kind), env...), donation(o.FDs)...)
+	cmd.SysProcAttr = c.sysProcAttr()
 	free, err := fork(cmd, c)
 	if err != nil {
-		closeAll(lifeline, stdout, stderr)
-		return nil, explain(file, err)
+		std.closeOurs()
+		return nil, explain(prog.file, err)
 	}
 	ch := &child{
 		pid: cmd.Process.Pid, exited: make(chan struct{}), proc: cmd.Process,
-		lifeline: lifeline, stdout: stdout, stderr: stderr, free: free,
+		lifeline: std.lifeline, stdout: std.stdout, stderr: std.stderr, free: free,
 	}
 	go func() {
 		// Not cmd.Wait: the pipes are ours, and a process that stays must not keep us from reaping this one.
@@ -121,6 +104,65 @@ func spawn(file *os.File, e *Entry, c *confinement, k Kind, env []string, fds []
 		return nil, fmt.Errorf("limit plugin: %w", err)
 	}
 	return ch, nil
+}
+
+// pipes are a plugin's standard streams: in, out and err are its own ends.
+type pipes struct {
+	in, out, err             *os.File
+	lifeline, stdout, stderr *os.File
+}
+
+func newPipes() (p pipes, err error) {
+	if p.in, p.lifeline, err = os.Pipe(); err != nil {
+		return p, err
+	}
+	if p.stdout, p.out, err = os.Pipe(); err != nil {
+		closeAll(p.in, p.lifeline)
+		return p, err
+	}
+	if p.stderr, p.err, err = os.Pipe(); err != nil {
+		closeAll(p.in, p.lifeline, p.stdout, p.out)
+	}
+	return p, err
+}
+
+func (p *pipes) closeOurs() { closeAll(p.lifeline, p.stdout, p.stderr) }
+
+// command is ready to start but for environment and privileges. The caller closes exe, the number that the
+// program is executed by, once it has been.
+func (p *program) command(std pipes, fds []FD) (cmd *exec.Cmd, exe int, err error) {
+	argv, inherited := p.argv, files(fds)
+	if p.script != nil {
+		inherited = append(inherited, p.script)
+		argv = append(slices.Clone(argv), "/proc/self/fd/"+strconv.Itoa(2+len(inherited)))
+	}
+	// In the child, os/exec moves descriptors to 0, 1, 2, 3, ... and others out of their way, to numbers right
+	// above the highest that it was given. The program's must be above those.
+	top := 0
+	for _, f := range append([]*os.File{std.in, std.out, std.err}, inherited...) {
+		top = max(top, int(f.Fd()))
+	}
+	exe, err = unix.FcntlInt(p.file.Fd(), unix.F_DUPFD_CLOEXEC, top+len(inherited)+16)
+	if err != nil {
+		return nil, 0, os.NewSyscallError("fcntl", err)
+	}
+	return &exec.Cmd{
+		Path: "/proc/self/fd/" + strconv.Itoa(exe), Args: argv, Dir: "/",
+		Stdin: std.in, Stdout: std.out, Stderr: std.err, ExtraFiles: inherited,
+	}, exe, nil
+}
+
+// donation is RKT_FDS: the names of descriptors 3, 4, ...
+func donation(fds []FD) []string {
+	if len(fds) == 0 {
+		return nil
+	}
+	numbers, names := launch.FDs{}, []string{}
+	for i, fd := range fds {
+		numbers[fd.Name] = 3 + i
+		names = append(names, fd.Name)
+	}
+	return []string{launch.EnvFDs + "=" + launch.Format(names, numbers)}
 }
 
 func files(fds []FD) []*os.File {
@@ -171,12 +213,11 @@ func closeAll(fs ...*os.File) {
 	}
 }
 
-// checkELF says before the fork what execve would say tersely, or not at all: a script would be run by its
-// interpreter, which nobody checked.
+// checkELF says before the fork what execve would say tersely.
 func checkELF(f *os.File) error {
 	var head [20]byte
 	if _, err := f.ReadAt(head[:], 0); err != nil || string(head[:4]) != elf.ELFMAG {
-		return fmt.Errorf("execute %s: not an ELF binary (a script cannot be a plugin)", f.Name())
+		return fmt.Errorf("execute %s: neither an ELF binary nor a script (its first line would begin with #!)", f.Name())
 	}
 	var order binary.ByteOrder = binary.LittleEndian
 	if elf.Data(head[elf.EI_DATA]) == elf.ELFDATA2MSB {

@@ -1,8 +1,10 @@
 package plugin
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,9 +21,9 @@ import (
 // such as /tmp counts as writable. Nothing is looked up twice: directories are opened one from another, without
 // following any link, and the descriptor of the binary that was checked is the one that is executed.
 
-// Check says whether the plugin may be run by euid, without running it.
-func Check(e *Entry, euid int) error {
-	fs, err := Files(e, euid, false)
+// Check says whether the plugin may be run by euid, without running it. insecure is that of Files.
+func Check(e *Entry, euid int, insecure bool) error {
+	fs, err := Files(e, euid, insecure)
 	if err != nil {
 		return err
 	}
@@ -54,7 +56,28 @@ func Files(e *Entry, euid int, insecure bool) ([]*os.File, error) {
 		}
 		out = append(out, f)
 	}
+	if err := e.sameManifest(out[0]); err != nil {
+		closeAll(out...)
+		return nil, refuse(e, "%w", err)
+	}
 	return out, nil
+}
+
+// sameManifest insists that the plugin.json that was checked is the one that discovery read, by a path, before
+// anything was checked: what it says decides which file is run.
+func (e *Entry) sameManifest(f *os.File) error {
+	if e.raw == nil {
+		return nil
+	}
+	b := make([]byte, len(e.raw)+1)
+	n, err := f.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if !bytes.Equal(b[:n], e.raw) {
+		return fmt.Errorf("%s is being replaced at this moment; try again", f.Name())
+	}
+	return nil
 }
 
 // open checks the plugin and returns its binary.

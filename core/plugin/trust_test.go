@@ -56,7 +56,7 @@ func TestTrust(t *testing.T) {
 			if err := c.do(dir, e); err != nil {
 				t.Fatal(err)
 			}
-			err := Check(e, 0)
+			err := Check(e, 0, false)
 			if c.says == "" {
 				if err != nil {
 					t.Error(err)
@@ -93,7 +93,7 @@ func TestSwapAfterCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ch, err := spawn(f, e, &c, KindStage1, nil, nil)
+	ch, err := spawn(f, e, &c, Options{Kind: KindStage1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,9 +106,8 @@ func TestSwapAfterCheck(t *testing.T) {
 
 func TestOtherBinaries(t *testing.T) {
 	for _, c := range []struct{ name, content, says string }{
-		{"script", "#!/bin/sh\necho hi\n", "a script cannot be a plugin"},
-		{"text", "hello", "not an ELF binary"},
-		{"empty", "", "not an ELF binary"},
+		{"text", "hello", "neither an ELF binary nor a script"},
+		{"empty", "", "neither an ELF binary nor a script"},
 		{"other machine", "\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x16\x00", "built for EM_S390"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -148,13 +147,13 @@ func TestOpenPinned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Check(p, os.Geteuid()); err != nil {
+	if err := Check(p, os.Geteuid(), false); err != nil {
 		t.Error(err)
 	}
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := Check(p, os.Geteuid()); !errors.Is(err, ErrRefused) {
+	if err := Check(p, os.Geteuid(), false); !errors.Is(err, ErrRefused) {
 		t.Errorf("base writable by all: %v", err)
 	}
 	for _, d := range []string{"/etc", dir + "/../x", filepath.Dir(dir)} {

@@ -148,6 +148,9 @@ func (i *Info) read(s Section) error {
 	if s != Run && s != ExitedGarbage {
 		return nil
 	}
+	if err := poddir.ReadLimits(i.Path, &i.Pod); err != nil {
+		return err
+	}
 	var rt poddir.Runtime
 	err := poddir.ReadJSON(i.Path, poddir.RuntimeFile, &rt)
 	if err == nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rkt/rkt/v2/core/plugin"
+	"github.com/rkt/rkt/v2/proto/manifest"
 	fetcherv1 "github.com/rkt/rkt/v2/proto/rkt/fetcher/v1"
 	verifierv1 "github.com/rkt/rkt/v2/proto/rkt/verifier/v1"
 )
@@ -25,6 +26,8 @@ type Request struct {
 	Image      *fetcherv1.Descriptor
 	Signatures []*fetcherv1.Descriptor
 	Keys       []Key
+
+	signersOnly bool
 }
 
 // Key is a trusted public key file.
@@ -89,12 +92,7 @@ func judge(entries []*plugin.Entry, refused *RefusedError, ask func(*plugin.Entr
 			refused.Reasons = append(refused.Reasons, e.Name+" does not judge this image: "+resp.GetReason())
 		default:
 			rejected = true
-			refused.Reasons = append(refused.Reasons, resp.GetReason())
-			for _, s := range resp.GetSigners() {
-				if !s.GetTrusted() {
-					refused.Signers = append(refused.Signers, signer(s))
-				}
-			}
+			refused.rejected(resp)
 		}
 	}
 	if rejected || len(accepted) == 0 {
@@ -103,11 +101,45 @@ func judge(entries []*plugin.Entry, refused *RefusedError, ask func(*plugin.Entr
 	return accepted, nil
 }
 
+func (e *RefusedError) rejected(resp *verifierv1.VerifyResponse) {
+	e.Reasons = append(e.Reasons, resp.GetReason())
+	for _, s := range resp.GetSigners() {
+		if !s.GetTrusted() && !strings.Contains(resp.GetReason(), s.GetFingerprint()) {
+			e.Signers = append(e.Signers, signer(s))
+		}
+	}
+}
+
 func signer(s *verifierv1.Signer) string {
 	if s.GetIdentity() == "" {
 		return s.GetFingerprint()
 	}
 	return fmt.Sprintf("%s %q", s.GetFingerprint(), s.GetIdentity())
+}
+
+// Signers asks what can be asked before the image is there: whether its signatures are by keys that count. It only
+// ever refuses early; who passes is judged by Image. Verifiers that cannot tell are not asked.
+func Signers(ctx context.Context, set *plugin.Set, start Launcher, req Request) error {
+	refused := &RefusedError{Name: req.Name, Trusted: len(req.Keys)}
+	req.signersOnly = true
+	for _, e := range set.Verifiers(req.Image.GetMediaType()) {
+		if !e.Capable(manifest.ServiceVerifier, "signers") {
+			continue
+		}
+		resp, err := ask(ctx, e, start, req)
+		if err != nil {
+			return err
+		}
+		switch resp.GetVerdict() {
+		case verifierv1.VerifyResponse_VERDICT_ACCEPT, verifierv1.VerifyResponse_VERDICT_ABSTAIN:
+		default:
+			refused.rejected(resp)
+		}
+	}
+	if len(refused.Reasons) > 0 {
+		return refused
+	}
+	return nil
 }
 
 func ask(ctx context.Context, e *plugin.Entry, start Launcher, req Request) (*verifierv1.VerifyResponse, error) {
@@ -118,7 +150,7 @@ func ask(ctx context.Context, e *plugin.Entry, start Launcher, req Request) (*ve
 	defer p.Close()
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
-	in := &verifierv1.VerifyRequest{LayoutDir: req.LayoutDir, Image: req.Image, Signatures: req.Signatures, Name: req.Name}
+	in := &verifierv1.VerifyRequest{LayoutDir: req.LayoutDir, Image: req.Image, Signatures: req.Signatures, Name: req.Name, SignersOnly: req.signersOnly}
 	for _, k := range req.Keys {
 		in.Keys = append(in.Keys, &verifierv1.Key{Path: k.Path, Id: k.ID})
 	}

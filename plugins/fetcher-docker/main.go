@@ -17,5 +17,7 @@ func info() fetcher.Info {
 		Version: version,
 		Vendor:  "rkt",
 		Schemes: fetch.Schemes(),
+
+		ConfigSchema: fetch.ConfigSchema(),
 	}
 }

@@ -4,6 +4,7 @@ package main
 import (
 	"github.com/rkt/rkt/v2/plugins/stage1-lkvm/internal/lkvm"
 	"github.com/rkt/rkt/v2/sdk/stage1"
+	"github.com/rkt/rkt/v2/sdk/vmhost"
 	"github.com/rkt/rkt/v2/sdk/vmhost/service"
 )
 
@@ -15,5 +16,6 @@ const supervisor = "rkt-stage1-lkvm-supervisor"
 func main() {
 	stage1.Main(stage1.Info{
 		Name: "stage1-lkvm", Version: version, Vendor: "rkt", Programs: []string{supervisor, service.GuestProgram},
+		ConfigSchema: vmhost.ConfigSchema(),
 	}, service.New("lkvm", lkvm.VMM{}, supervisor, ""))
 }

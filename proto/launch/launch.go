@@ -13,7 +13,11 @@ const (
 	CookieKey   = "RKT_PLUGIN"
 	CookieValue = "plugins are started by rkt, not by hand"
 	EnvFDs      = "RKT_FDS"
-	Protocol    = 1
+	// EnvProtocols lists, ascending, the majors to choose from: "1,2". EnvSocketDir names the socket's directory.
+	EnvProtocols = "PLUGIN_PROTOCOL_VERSIONS"
+	EnvSocketDir = "PLUGIN_UNIX_SOCKET_DIR"
+	// Protocol is the newest major: of the packages rkt.<area>.v1.
+	Protocol = 1
 )
 
 // Names of donated descriptors.

@@ -1,6 +1,15 @@
 // Package manifest is plugin.json: the static description beside a plugin's binary, so that discovery reads
 // files and never runs anything. The binary prints it at build time (`rkt-<name> manifest`), and Describe must
 // say the same. It uses the standard library alone.
+//
+// The file has schema 1 and every key without "omitempty" below (PL-FILE-01). The plugin's directory is called as the
+// plugin (PL-FILE-02) and holds exec and programs: regular files, no symbolic links, executable by everybody
+// (PL-FILE-03). exec, and each program that is one, is an ELF binary for the machine (PL-FILE-04) without a dynamic
+// linker, because a pod goes on with a copy of these files alone (PL-FILE-05). None is setuid or setgid or has
+// capabilities (PL-FILE-06); none, nor the directory, can be written by group or others (PL-FILE-07). A service of
+// rkt's speaks protocol 1 and names what core chooses by: a fetcher its schemes, a verifier its media types, a stage1
+// its flavor (PL-FILE-08). The version is semver (PL-FILE-09). config_schema, when it is there, is a JSON document of the
+// directory (PL-FILE-10).
 package manifest
 
 import (
@@ -16,6 +25,9 @@ const Schema = 1
 
 // FileName is the manifest's name in a plugin's directory.
 const FileName = "plugin.json"
+
+// SchemaFileName is what the sdk calls the JSON schema of a plugin's configuration, beside plugin.json.
+const SchemaFileName = "config.schema.json"
 
 // Services a plugin can provide.
 const (
@@ -37,7 +49,7 @@ type Manifest struct {
 	Programs     []string    `json:"programs,omitempty"`
 	Provides     []Provision `json:"provides,omitempty"`
 	Requires     *Requires   `json:"requires,omitempty"`
-	ConfigSchema string      `json:"config_schema,omitempty"` // file name of a JSON schema
+	ConfigSchema string      `json:"config_schema,omitempty"` // file name of its configuration's JSON schema, no path
 	Masked       bool        `json:"masked,omitempty"`        // hides plugins of this name in later directories
 }
 
@@ -94,7 +106,11 @@ func (m *Manifest) check() error {
 	if m.Masked {
 		return nil
 	}
-	for _, f := range append([]string{m.Exec}, m.Programs...) {
+	files := append([]string{m.Exec}, m.Programs...)
+	if m.ConfigSchema != "" {
+		files = append(files, m.ConfigSchema)
+	}
+	for _, f := range files {
 		if f == "" || f == "." || f == ".." || strings.ContainsAny(f, "/\x00") {
 			return fmt.Errorf("%q is not a bare file name", f)
 		}

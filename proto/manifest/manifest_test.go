@@ -29,6 +29,7 @@ func TestParse(t *testing.T) {
 		{"exec is a directory", `{"schema":1,"name":"x","exec":".."}`, "not a bare file name"},
 		{"program is a path", `{"schema":1,"name":"x","exec":"e","programs":["a/b"]}`, `"a/b" is not a bare file name`},
 		{"program with NUL", `{"schema":1,"name":"x","exec":"e","programs":["a\u0000"]}`, "not a bare file name"},
+		{"schema is a path", `{"schema":1,"name":"x","exec":"e","config_schema":"../../etc/shadow","provides":[{"service":"a"}]}`, "not a bare file name"},
 		{"provides nothing", `{"schema":1,"name":"x","exec":"e"}`, "provides nothing"},
 		{"no protocols", `{"schema":1,"name":"x","exec":"e","provides":[{"service":"rkt.network"}]}`, "rkt.network: no protocols"},
 		{"protocols of a wrong type", `{"schema":1,"name":"x","exec":"e","provides":[{"service":"rkt.network","protocols":[-1]}]}`, "parse plugin.json"},
@@ -82,6 +83,9 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, p := range append([]string{m.Exec}, m.Programs...) {
+			if m.ConfigSchema != "" && filepath.Base(m.ConfigSchema) != m.ConfigSchema {
+				t.Fatalf("%q leaves the directory", m.ConfigSchema)
+			}
 			if filepath.Base(p) != p || p == "." || p == ".." {
 				t.Fatalf("%q leaves the directory", p)
 			}

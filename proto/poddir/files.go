@@ -26,6 +26,7 @@ const (
 	VolumesDir  = "volumes"
 	Stage1Dir   = "stage1"
 	LogsDir     = "logs"
+	LimitsDir   = "limits"
 )
 
 // ReadJSON decodes name in the pod directory dir into v.

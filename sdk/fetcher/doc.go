@@ -9,6 +9,6 @@
 // is trusted, and keeps the images: a fetcher has no policy and no state. After SIGKILL at any moment the same
 // call on the same directory must reach the same layout.
 //
-// Optional abilities are further interfaces: Resolver (capability "resolve"), Converter ("convert"),
-// plugin.Configurer, plugin.Prober.
+// Optional abilities are further interfaces: Resolver (capability "resolve"), Signer ("signatures"),
+// Converter ("convert"), plugin.Configurer, plugin.Prober.
 package fetcher

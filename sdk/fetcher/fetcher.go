@@ -18,9 +18,10 @@ type Info struct {
 	Schemes    []string // "docker"
 	MediaTypes []string // foreign image types that Convert takes
 
-	Programs     []string // further executables in the plugin's directory
-	Requires     plugin.Requires
-	ConfigSchema string // file name of a JSON schema in the plugin's directory
+	Programs []string // further executables in the plugin's directory
+	Requires plugin.Requires
+	// ConfigSchema is the JSON schema of the configuration, usually embedded: rkt plugin config check reads it.
+	ConfigSchema string
 }
 
 // Fetcher is what a plugin must implement.
@@ -33,6 +34,13 @@ type Fetcher interface {
 // Resolver says what a reference means now without moving blobs. It writes nothing.
 type Resolver interface {
 	Resolve(ctx context.Context, req ResolveRequest) (Resolution, error)
+}
+
+// Signer delivers an image's detached signatures alone, before the image is asked for, so that one whose signer nobody
+// trusts is not moved at all. None is no error: Fetch, which follows on the same directory, may still find one. Of
+// the image, the result has the media type alone.
+type Signer interface {
+	Signatures(ctx context.Context, req Request) (Result, error)
 }
 
 // Converter makes an OCI image of a foreign one. It is called after verification, in a fresh process without

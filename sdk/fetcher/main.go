@@ -17,6 +17,7 @@ func Main(info Info, impl Fetcher) {
 	serve.Main(serve.Plugin{
 		Manifest: Manifest(info, impl),
 		Impl:     impl,
+		Schema:   info.ConfigSchema,
 		Register: func(r serve.Registrar, fds launch.FDs) {
 			fetcherv1.RegisterFetcherServiceServer(r, &server{
 				impl: impl, source: donated(fds, launch.FDSource), signature: donated(fds, launch.FDSignature),
@@ -34,6 +35,9 @@ func Manifest(info Info, impl Fetcher) manifest.Manifest {
 	if _, ok := impl.(Resolver); ok {
 		p.Capabilities = append(p.Capabilities, "resolve")
 	}
+	if _, ok := impl.(Signer); ok {
+		p.Capabilities = append(p.Capabilities, "signatures")
+	}
 	if _, ok := impl.(Converter); ok {
 		p.Capabilities = append(p.Capabilities, "convert")
 	} else {
@@ -42,7 +46,7 @@ func Manifest(info Info, impl Fetcher) manifest.Manifest {
 	return manifest.Manifest{
 		Schema: manifest.Schema, Name: info.Name, Version: info.Version, Vendor: info.Vendor, Exec: info.Exec,
 		Programs: info.Programs, Provides: []manifest.Provision{p},
-		Requires: serve.Requires(info.Requires), ConfigSchema: info.ConfigSchema,
+		Requires: serve.Requires(info.Requires), ConfigSchema: serve.SchemaName(info.ConfigSchema),
 	}
 }
 
@@ -77,6 +81,9 @@ func (s *server) Fetch(req *fetcherv1.FetchRequest, stream fetcherv1.FetcherServ
 		LayoutDir: req.GetLayoutDir(), Source: s.source, Present: present,
 	}
 	r.Access.Signature = s.signature
+	if req.GetAccess().GetSignaturesOnly() {
+		return s.signatures(r, stream)
+	}
 	res, err := s.impl.Fetch(stream.Context(), r, progress)
 	if err != nil {
 		return err
@@ -84,9 +91,19 @@ func (s *server) Fetch(req *fetcherv1.FetchRequest, stream fetcherv1.FetcherServ
 	progress.mu.Lock() // a goroutine that still reports must not send beside or after the last event
 	defer progress.mu.Unlock()
 	progress.send = func(Step) error { return nil }
-	return stream.Send(&fetcherv1.FetchEvent{Event: &fetcherv1.FetchEvent_Done{Done: &fetcherv1.FetchDone{
-		Image: toWire(res.Image), Canonical: res.Canonical, Signatures: allToWire(res.Signatures), Labels: res.Labels,
-	}}})
+	return stream.Send(done(res))
+}
+
+func (s *server) signatures(req Request, stream fetcherv1.FetcherService_FetchServer) error {
+	impl, ok := s.impl.(Signer)
+	if !ok {
+		return plugin.Unsupported("this fetcher cannot deliver signatures without their image")
+	}
+	res, err := impl.Signatures(stream.Context(), req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(done(res))
 }
 
 func (s *server) Resolve(ctx context.Context, req *fetcherv1.ResolveRequest) (*fetcherv1.ResolveResponse, error) {

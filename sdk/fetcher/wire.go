@@ -38,3 +38,9 @@ func fromWire(d *fetcherv1.Descriptor) Descriptor {
 		MediaType: d.GetMediaType(), Digest: d.GetDigest(), Size: d.GetSize(), Annotations: d.GetAnnotations(),
 	}
 }
+
+func done(r Result) *fetcherv1.FetchEvent {
+	return &fetcherv1.FetchEvent{Event: &fetcherv1.FetchEvent_Done{Done: &fetcherv1.FetchDone{
+		Image: toWire(r.Image), Canonical: r.Canonical, Signatures: allToWire(r.Signatures), Labels: r.Labels,
+	}}}
+}

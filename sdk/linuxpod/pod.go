@@ -1,6 +1,7 @@
 package linuxpod
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -59,6 +60,23 @@ func Stats(podDir string) ([]Usage, error) {
 		out = append(out, Usage{App: p.Apps[i].Name, MemoryBytes: u.MemoryBytes, CPUNanoseconds: u.CPUNanoseconds, Pids: u.Pids})
 	}
 	return out, nil
+}
+
+// InUseError says that an app uses more memory than the limit that Update was to set; nothing has been changed.
+type InUseError = limits.InUseError
+
+// Update changes limits of a running app, all that are asked for or none; zero leaves one as it is. Errors begin with
+// the field ("app.memory: ...") and are os.ErrNotExist when the pod was never prepared.
+func Update(ctx context.Context, podDir, app string, r poddir.Resources) error {
+	p, err := plan.Read(podDir)
+	if err != nil {
+		return err
+	}
+	a := p.App(app)
+	if a == nil {
+		return fmt.Errorf("pod has no app %q", app)
+	}
+	return limits.Update(ctx, limits.AppCgroup{Version: a.Cgroup.Version, Dirs: a.Cgroup.Dirs}, r)
 }
 
 // Remove removes the cgroups of the apps of a pod that has ended; core removes the pod's. What is gone, or never

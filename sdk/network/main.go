@@ -16,6 +16,7 @@ func Main(info Info, impl Network) {
 	serve.Main(serve.Plugin{
 		Manifest: Manifest(info, impl),
 		Impl:     impl,
+		Schema:   info.ConfigSchema,
 		Register: func(r serve.Registrar, fds launch.FDs) {
 			s := &server{impl: impl, netns: -1}
 			if fd, ok := fds[launch.FDNetns]; ok {
@@ -40,7 +41,7 @@ func Manifest(info Info, impl Network) manifest.Manifest {
 	return manifest.Manifest{
 		Schema: manifest.Schema, Name: info.Name, Version: info.Version, Vendor: info.Vendor, Exec: info.Exec,
 		Programs: info.Programs, Provides: []manifest.Provision{p},
-		Requires: serve.Requires(info.Requires), ConfigSchema: info.ConfigSchema,
+		Requires: serve.Requires(info.Requires), ConfigSchema: serve.SchemaName(info.ConfigSchema),
 	}
 }
 

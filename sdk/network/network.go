@@ -16,8 +16,9 @@ type Info struct {
 
 	Types []string // kinds of network
 
-	Programs     []string // further executables in the plugin's directory, pinned with it
-	Requires     plugin.Requires
+	Programs []string // further executables in the plugin's directory, pinned with it
+	Requires plugin.Requires
+	// ConfigSchema is the JSON schema of the configuration, usually embedded: rkt plugin config check reads it.
 	ConfigSchema string
 }
 

@@ -2,6 +2,7 @@ package ocilayout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -52,7 +53,7 @@ func (l *Layout) BlobAt(ctx context.Context, want Descriptor, offset int64, r io
 	return w.Commit()
 }
 
-// File copies the file src into the blob want. On file systems with shared extents (btrfs, xfs) src is cloned
+// File copies the file src, from its start, into the blob want. On file systems with shared extents (btrfs, xfs) src is cloned
 // and takes no room; its digest is checked all the same.
 func (l *Layout) File(ctx context.Context, want Descriptor, src *os.File, progress Progress) (Descriptor, error) {
 	w, done, err := l.start(ctx, want, progress)
@@ -72,6 +73,10 @@ func (l *Layout) File(ctx context.Context, want Descriptor, src *os.File, progre
 			w.resumed = false
 			return w.Commit()
 		}
+	}
+	// A descriptor that core donated may have been read before, by an earlier call of the same process.
+	if _, err := src.Seek(0, io.SeekStart); err != nil && !errors.Is(err, unix.ESPIPE) {
+		return Descriptor{}, fmt.Errorf("copy %s: %w", src.Name(), err)
 	}
 	if err := w.copy(ctx, src, progress); err != nil {
 		return Descriptor{}, err

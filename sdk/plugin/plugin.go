@@ -14,7 +14,8 @@ type Config struct {
 	CacheDir string
 }
 
-// Configurer is implemented by a plugin that has a configuration. Configure is called at most once, before any
+// Configurer is implemented by a plugin that has a configuration. Ship its JSON schema with it (Info.ConfigSchema), and
+// let a test keep both equal: what the schema refuses, an operator sees before anything runs. Configure is called at most once, before any
 // other method, and only when there is a file or a cache directory.
 type Configurer interface {
 	Configure(ctx context.Context, c Config) ([]Diagnostic, error)

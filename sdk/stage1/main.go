@@ -20,6 +20,7 @@ func Main(info Info, impl Stage1) {
 	serve.Main(serve.Plugin{
 		Manifest: Manifest(info, impl),
 		Impl:     impl,
+		Schema:   info.ConfigSchema,
 		Register: func(r serve.Registrar, fds launch.FDs) {
 			s := &server{impl: impl, netns: -1}
 			if fd, ok := fds[launch.FDNetns]; ok {
@@ -46,7 +47,7 @@ func Manifest(info Info, impl Stage1) manifest.Manifest {
 			Service: manifest.ServiceStage1, Protocols: []uint32{launch.Protocol}, Flavor: info.Flavor,
 			Capabilities: capabilities(impl),
 		}},
-		Requires: serve.Requires(info.Requires), ConfigSchema: info.ConfigSchema,
+		Requires: serve.Requires(info.Requires), ConfigSchema: serve.SchemaName(info.ConfigSchema),
 	}
 }
 

@@ -125,6 +125,7 @@ func (s *server) UpdateResources(ctx context.Context, req *stage1v1.UpdateResour
 	}
 	err := r.UpdateResources(ctx, Resources{
 		PodDir: req.GetPodDir(), App: req.GetApp(), MemoryBytes: req.GetMemoryBytes(), CPUMillis: req.GetCpuMillis(),
+		CPUShares: req.GetCpuShares(),
 	})
 	if err != nil {
 		return nil, err

@@ -2,8 +2,10 @@ package stage1
 
 import (
 	"context"
+	"math"
 	"time"
 
+	"github.com/rkt/rkt/v2/proto/poddir"
 	"github.com/rkt/rkt/v2/proto/reason"
 	"github.com/rkt/rkt/v2/sdk/plugin"
 )
@@ -17,8 +19,9 @@ type Info struct {
 
 	Flavor string // the word after --stage1=; Name less "stage1-" when empty
 
-	Programs     []string // further executables in the plugin's directory: a supervisor of its own
-	Requires     plugin.Requires
+	Programs []string // further executables in the plugin's directory: a supervisor of its own
+	Requires plugin.Requires
+	// ConfigSchema is the JSON schema of the configuration, usually embedded: rkt plugin config check reads it.
 	ConfigSchema string
 }
 
@@ -59,7 +62,9 @@ type Mutator interface {
 	RemoveApp(ctx context.Context, req AppRequest) error
 }
 
-// Resizer changes the limits of a running app.
+// Resizer changes the limits of a running app: all that are asked for, or none. An app whose memory the kernel cannot
+// get below a new limit is plugin.Busy; what the flavor cannot do is PodUnsupported and begins with the field
+// ("app.memory: ...").
 type Resizer interface {
 	UpdateResources(ctx context.Context, req Resources) error
 }
@@ -140,6 +145,14 @@ type Resources struct {
 	App         string
 	MemoryBytes uint64
 	CPUMillis   uint64
+	CPUShares   uint64 // cgroup v1's scale, 2..262144
+}
+
+// Limits is r as the pod directory writes it. What no kernel takes becomes the most that it does.
+func (r *Resources) Limits() poddir.Resources {
+	return poddir.Resources{
+		MemoryBytes: int64(min(r.MemoryBytes, math.MaxInt64)), CPUMillis: int64(min(r.CPUMillis, math.MaxInt32)), CPUShares: r.CPUShares,
+	}
 }
 
 // PodUnsupported: this flavor cannot do what the pod asks. Validate's diagnostics are the better place.

@@ -108,7 +108,7 @@ func (r *Reporter) serve(fd int) {
 			buf = buf[:len(buf)+n]
 		}
 		reply, err := json.Marshal(r.answer(buf[:i]))
-		if err != nil {
+		if err != nil || c.SetDeadline(time.Now().Add(clientDeadline)) != nil { // answering may have taken a while
 			return
 		}
 		if _, err := c.Write(append(reply, '\n')); err != nil {
@@ -124,6 +124,8 @@ func (r *Reporter) answer(line []byte) poddir.ControlReply {
 		return poddir.ControlReply{Error: "parse request: " + err.Error()}
 	}
 	switch {
+	case req.Op == "update":
+		return r.update(&req)
 	case req.Op != "stop":
 		return poddir.ControlReply{Error: fmt.Sprintf("operation %q is unknown to this supervisor", req.Op)}
 	case req.App != "":
@@ -133,4 +135,22 @@ func (r *Reporter) answer(line []byte) poddir.ControlReply {
 	}
 	r.send(event{kind: stopAsked, force: req.Force, grace: req.GraceSeconds})
 	return poddir.ControlReply{OK: true}
+}
+
+// update is answered when it is done. A Flavor whose apps' cgroups anybody can reach has no part in it.
+func (r *Reporter) update(req *poddir.ControlRequest) poddir.ControlReply {
+	u, ok := r.flavor.(Updater)
+	if !ok || req.Resources == nil {
+		return poddir.ControlReply{Error: "this supervisor changes no limits", Kind: poddir.ControlRefused}
+	}
+	err := u.Update(req.App, *req.Resources)
+	if err == nil {
+		return poddir.ControlReply{OK: true}
+	}
+	reply := poddir.ControlReply{Error: err.Error()}
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		reply.Kind = refusal.Kind
+	}
+	return reply
 }

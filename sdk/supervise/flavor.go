@@ -1,7 +1,10 @@
 package supervise
 
 import (
-	"golang.org/x/sys/unix"
+	"fmt"
+	"syscall"
+
+	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
 // Flavor brings apps to life. Start runs in a goroutine of its own; Signal and Kill are called by Run's.
@@ -11,7 +14,7 @@ type Flavor interface {
 	// made; Kill is called then too.
 	Start(p *Pod, r *Reporter) error
 	// Signal asks the main process of a running app. An app that has just ended is no error.
-	Signal(app string, sig unix.Signal) error
+	Signal(app string, sig syscall.Signal) error
 	// Kill ends at once whatever of the pod still exists, and returns when it is gone. It is called exactly
 	// once, also while Start runs, and after it nothing is reported any more.
 	Kill() error
@@ -25,12 +28,33 @@ type Early interface {
 	Birth(p *Pod) error
 }
 
+// Updater is a Flavor that changes limits of running apps when the supervisor is asked to, where nobody else could
+// reach them. Update changes all that are asked for, zero leaving one as it is, or none. It is called by any
+// goroutine, for as long as the pod lives. What it cannot do is a Refusal.
+type Updater interface {
+	Flavor
+	Update(app string, r poddir.Resources) error
+}
+
+// Refusal is an error that says whose fault it is.
+type Refusal struct {
+	Kind poddir.ControlError
+	Text string
+}
+
+func (r *Refusal) Error() string { return r.Text }
+
+// Refuse makes a Refusal.
+func Refuse(kind poddir.ControlError, format string, args ...any) error {
+	return &Refusal{kind, fmt.Sprintf(format, args...)}
+}
+
 // Exit is how an app ended.
 type Exit struct {
-	Code   int         // the exit status; ignored when Signal is set
-	Signal unix.Signal // ended by this signal
-	OOM    bool        // by the kernel, at its memory limit
-	Reason string      // it never ran: why it could not be executed
+	Code   int            // the exit status; ignored when Signal is set
+	Signal syscall.Signal // ended by this signal
+	OOM    bool           // by the kernel, at its memory limit
+	Reason string         // it never ran: why it could not be executed
 }
 
 // code is what a shell would show.
@@ -46,6 +70,7 @@ func (e Exit) code() int {
 type Reporter struct {
 	events chan event
 	done   chan struct{} // closed when Run listens no more
+	flavor Flavor
 }
 
 type eventKind int
@@ -66,7 +91,7 @@ type event struct {
 	pid   int
 	exit  Exit
 	err   error
-	sig   unix.Signal
+	sig   syscall.Signal
 	force bool
 	grace int // seconds; 0: the pod's own
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,7 +29,7 @@ func Run(f Flavor) int {
 		pod:    p,
 		flavor: f,
 		apps:   map[string]*app{},
-		report: &Reporter{events: make(chan event), done: make(chan struct{})},
+		report: &Reporter{events: make(chan event), done: make(chan struct{}), flavor: f},
 	}
 	read := make(chan error, 1)
 	// A Flavor may take its thread into other namespaces. That must not be the thread that stands for the whole
@@ -87,7 +88,7 @@ func (s *supervisor) prepare() {
 }
 
 type app struct {
-	stopSignal unix.Signal
+	stopSignal syscall.Signal
 	state      poddir.AppState // empty: not started
 	status     poddir.AppStatus
 }
@@ -313,7 +314,7 @@ func (s *supervisor) running() int {
 	return n
 }
 
-func (s *supervisor) signal(name string, sig unix.Signal) {
+func (s *supervisor) signal(name string, sig syscall.Signal) {
 	if err := s.flavor.Signal(name, sig); err != nil {
 		fmt.Fprintf(os.Stderr, "rkt: send %v to app %q: %v\n", sig, name, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +18,7 @@ const (
 )
 
 // ParseSignal reads a stop signal: a name with or without SIG, SIGRTMIN+n, or a number. Empty is SIGTERM.
-func ParseSignal(s string) (unix.Signal, error) {
+func ParseSignal(s string) (syscall.Signal, error) {
 	if s == "" {
 		return unix.SIGTERM, nil
 	}
@@ -25,7 +26,7 @@ func ParseSignal(s string) (unix.Signal, error) {
 		if n < 1 || n > sigRTMax {
 			return 0, fmt.Errorf("stop signal %q is not in 1..%d", s, sigRTMax)
 		}
-		return unix.Signal(n), nil
+		return syscall.Signal(n), nil
 	}
 	name := strings.ToUpper(s)
 	if !strings.HasPrefix(name, "SIG") {
@@ -47,7 +48,7 @@ func ParseSignal(s string) (unix.Signal, error) {
 			}
 		}
 		if n := base + off; n >= sigRTMin && n <= sigRTMax {
-			return unix.Signal(n), nil
+			return syscall.Signal(n), nil
 		}
 	}
 	return 0, fmt.Errorf("stop signal %q is neither a signal's name nor its number", s)
@@ -61,7 +62,7 @@ func (r *Reporter) watchSignals() {
 	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGQUIT, unix.SIGWINCH)
 	go func() {
 		for sig := range c {
-			if n, ok := sig.(unix.Signal); ok {
+			if n, ok := sig.(syscall.Signal); ok {
 				r.send(event{kind: signalled, sig: n})
 			}
 		}

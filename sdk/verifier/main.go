@@ -8,6 +8,7 @@ import (
 	fetcherv1 "github.com/rkt/rkt/v2/proto/rkt/fetcher/v1"
 	verifierv1 "github.com/rkt/rkt/v2/proto/rkt/verifier/v1"
 	"github.com/rkt/rkt/v2/sdk/internal/serve"
+	"github.com/rkt/rkt/v2/sdk/plugin"
 )
 
 // Main is the plugin's main function. It does not return.
@@ -15,21 +16,23 @@ func Main(info Info, impl Verifier) {
 	serve.Main(serve.Plugin{
 		Manifest: Manifest(info, impl),
 		Impl:     impl,
+		Schema:   info.ConfigSchema,
 		Register: func(r serve.Registrar, _ launch.FDs) {
 			verifierv1.RegisterVerifierServiceServer(r, &server{impl: impl})
 		},
 	})
 }
 
-// Manifest is what Main prints for `manifest`.
-func Manifest(info Info, _ Verifier) manifest.Manifest {
+// Manifest is what Main prints for `manifest`. Capabilities come from what impl can do.
+func Manifest(info Info, impl Verifier) manifest.Manifest {
+	p := manifest.Provision{Service: manifest.ServiceVerifier, Protocols: []uint32{launch.Protocol}, MediaTypes: info.MediaTypes}
+	if _, ok := impl.(SignerJudge); ok {
+		p.Capabilities = append(p.Capabilities, "signers")
+	}
 	return manifest.Manifest{
 		Schema: manifest.Schema, Name: info.Name, Version: info.Version, Vendor: info.Vendor, Exec: info.Exec,
-		Programs: info.Programs,
-		Provides: []manifest.Provision{{
-			Service: manifest.ServiceVerifier, Protocols: []uint32{launch.Protocol}, MediaTypes: info.MediaTypes,
-		}},
-		Requires: serve.Requires(info.Requires), ConfigSchema: info.ConfigSchema,
+		Programs: info.Programs, Provides: []manifest.Provision{p},
+		Requires: serve.Requires(info.Requires), ConfigSchema: serve.SchemaName(info.ConfigSchema),
 	}
 }
 
@@ -47,7 +50,15 @@ func (s *server) Verify(ctx context.Context, req *verifierv1.VerifyRequest) (*ve
 	for _, k := range req.GetKeys() {
 		r.Keys = append(r.Keys, Key{Path: k.GetPath(), ID: k.GetId()})
 	}
-	j, err := s.impl.Verify(ctx, r)
+	judge := s.impl.Verify
+	if req.GetSignersOnly() {
+		impl, ok := s.impl.(SignerJudge)
+		if !ok {
+			return nil, plugin.Unsupported("this verifier cannot judge signers without their image")
+		}
+		judge = impl.Signers
+	}
+	j, err := judge(ctx, r)
 	if err != nil {
 		return nil, err
 	}

@@ -17,8 +17,9 @@ type Info struct {
 
 	MediaTypes []string // types of images that it can judge
 
-	Programs     []string
-	Requires     plugin.Requires
+	Programs []string
+	Requires plugin.Requires
+	// ConfigSchema is the JSON schema of the configuration, usually embedded: rkt plugin config check reads it.
 	ConfigSchema string
 }
 
@@ -26,6 +27,12 @@ type Info struct {
 type Verifier interface {
 	// Verify checks the signatures of one fetched image against the given keys. It writes nothing.
 	Verify(ctx context.Context, req Request) (Judgement, error)
+}
+
+// SignerJudge says, before the image is there, whether its signatures could be accepted: Accept when a given key has
+// made one of them and none is bad by itself. Image's bytes are not in the layout, and its digest and size are unknown.
+type SignerJudge interface {
+	Signers(ctx context.Context, req Request) (Judgement, error)
 }
 
 // Descriptor is the image-spec's, less what rkt does not use.

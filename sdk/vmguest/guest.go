@@ -2,12 +2,13 @@ package vmguest
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rkt/rkt/v2/proto/poddir"
 	"github.com/rkt/rkt/v2/sdk/linuxpod"
 	"github.com/rkt/rkt/v2/sdk/linuxpod/host"
 	"github.com/rkt/rkt/v2/sdk/vmguest/agent"
@@ -38,6 +39,7 @@ var (
 	_ agent.Resizer = (*guest)(nil)
 	_ agent.Enterer = (*guest)(nil)
 	_ agent.Statser = (*guest)(nil)
+	_ agent.Updater = (*guest)(nil)
 	_ agent.Clock   = (*guest)(nil)
 	_ agent.Powerer = (*guest)(nil)
 )
@@ -167,10 +169,22 @@ func (g *guest) Stats() ([]agent.AppStats, error) {
 	return out, err
 }
 
-// SetTime sets the clock.
-func (g *guest) SetTime(t time.Time) error {
-	ts := unix.NsecToTimespec(t.UnixNano())
-	return unix.ClockSettime(unix.CLOCK_REALTIME, &ts)
+// Update writes the app's cgroup.
+func (g *guest) Update(app string, r poddir.Resources) error {
+	g.mu.Lock()
+	started, known := g.pod != nil && !g.killed, g.apps[app] != nil
+	g.mu.Unlock()
+	switch {
+	case !started:
+		return agent.Refuse(agent.CodeState, "pod is not running")
+	case !known:
+		return agent.Refuse(agent.CodeNotFound, "pod has no app %q", app)
+	}
+	err := linuxpod.Update(context.Background(), podDir, app, r)
+	if errors.As(err, new(*linuxpod.InUseError)) {
+		return agent.Refuse(agent.CodeBusy, "%v", err)
+	}
+	return err
 }
 
 // PowerOff ends the machine, the pod's disk in order.

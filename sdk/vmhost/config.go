@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Config is <local-config>/plugins/<name>.json. Every field may be absent.
+// Config is <local-config>/plugins/<name>.json. Every field may be absent. config.schema.json says the same.
 type Config struct {
 	// Accel is "kvm" (the default: nobody gets emulation unasked), "tcg" (emulation, where the VMM can) or "auto".
 	Accel string `json:"accel,omitempty"`
@@ -87,6 +87,11 @@ func (c *Config) check() error {
 	case "", KVM, TCG, Auto:
 	default:
 		return fmt.Errorf(`accel is %q; it can be "kvm", "tcg" or "auto"`, c.Accel)
+	}
+	switch c.Machine {
+	case "", "auto", "q35", "microvm":
+	default:
+		return fmt.Errorf(`machine is %q; it can be "auto", "q35" or "microvm"`, c.Machine)
 	}
 	for name, path := range map[string]string{"kernel": c.Kernel, "modules": c.Modules, "program": c.Program, "virtiofsd": c.Virtiofsd} {
 		if path != "" && !filepath.IsAbs(path) {

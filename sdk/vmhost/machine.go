@@ -34,7 +34,8 @@ type Machine struct {
 	Schema int    `json:"schema"`
 	UUID   string `json:"uuid"`
 	Size
-	Accel     string `json:"accel"` // KVM or TCG
+	GrowMiB   int    `json:"growMiB,omitempty"` // how much memory can be added while it runs
+	Accel     string `json:"accel"`             // KVM or TCG
 	Program   string `json:"program"`
 	Version   string `json:"version,omitempty"` // of the program, as it says
 	Kernel    string `json:"kernel"`
@@ -55,6 +56,7 @@ type Disk struct {
 	Path     string `json:"path"` // relative to the pod directory, or absolute
 	Serial   string `json:"serial"`
 	ReadOnly bool   `json:"readOnly,omitempty"`
+	Device   bool   `json:"device,omitempty"` // Path is a block device
 	// Scratch says that its content means nothing after the machine's end.
 	Scratch bool `json:"scratch,omitempty"`
 }

@@ -22,12 +22,34 @@ type VMM interface {
 // Monitored is a VMM with a control connection of its own (QMP).
 type Monitored interface {
 	VMM
-	// Monitor serves the connection until it ends. report gets what the user should know of.
-	Monitor(conn io.ReadWriter, report func(string))
+	// Monitor takes the connection. report gets what the user should know of.
+	Monitor(conn io.ReadWriter, report func(string)) Monitor
+}
+
+// Monitor is such a connection.
+type Monitor interface {
+	// Serve listens until the connection ends.
+	Serve()
+}
+
+// Grower is a VMM whose machines can be given memory while they run, up to Machine.GrowMiB. Its Monitor is a Growth.
+type Grower interface {
+	Monitored
+	// Grows names the kernel module with which a guest takes it; empty: machines of this configuration do not grow.
+	Grows(c *Config) string
+}
+
+// Growth changes a machine's memory.
+type Growth interface {
+	Monitor
+	// Grow has the guest have so many MiB beside those of its start, and returns when it has them; after a smaller
+	// number than before, at once, as the guest gives back what it can.
+	Grow(ctx context.Context, mib int) error
 }
 
 // Traits of a VMM.
 type Traits struct {
+	Name   string   // for messages: "QEMU"
 	Accels []string // KVM, TCG
 	NineP  bool     // directories are shared by 9p, else by virtiofs
 	// Vsock has the control channel be a vsock connection from the guest, else it is a virtio-serial port.

@@ -1,4 +1,4 @@
-// Command badplugin misbehaves as the last 16 bytes of its own file say: garbage, crash, hang, flood, newer. (A
+// Command badplugin misbehaves as the last 16 bytes of its own file say: garbage, crash, hang, flood, newer, choosy. (A
 // plugin is pinned before it runs, so a file beside it would not be there.) The end-to-end tests put it in the
 // place of a real plugin.
 package main
@@ -38,6 +38,13 @@ func main() {
 		for {
 			fmt.Fprintln(os.Stderr, line)
 		}
+	case "choosy": // does not go on when it meets what it does not know
+		if said := os.Getenv("RKT_GREASE_SAYS"); said != "" {
+			fmt.Fprintln(os.Stderr, "what is RKT_GREASE_SAYS?")
+			os.Exit(3)
+		}
+		fmt.Fprintln(os.Stderr, "nothing unknown")
+		os.Exit(4)
 	case "newer":
 		fmt.Println("1|7|unix|/nonexistent|grpc|")
 		time.Sleep(time.Hour)

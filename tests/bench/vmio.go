@@ -197,6 +197,7 @@ func (m *bareIO) prepare(initramfs string) error {
 	init := `#!/busybox sh
 b=/busybox
 $b mount -t proc proc /proc
+$b mount -t devtmpfs dev /dev
 for m in $($b cat /modules/order); do $b insmod /modules/$m; done
 $b mkdir /vol /sys 2>/dev/null
 $b mount -t virtiofs vol /vol || { echo no share; $b poweroff -f; }

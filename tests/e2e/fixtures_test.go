@@ -109,8 +109,11 @@ func mustTool(name string, args ...string) string {
 func buildPrograms(programs string) error {
 	for _, p := range []struct{ dir, name, pkg string }{
 		{"", "badplugin", "./tests/badplugin"},
+		{"fetcher-bad", "rkt-fetcher-bad", "./tests/badfetcher"},
 		{"stage1-chroot", "rkt-stage1-chroot", "./sdk/example/stage1-chroot"},
 		{"fetcher-file", "rkt-fetcher-file", "./sdk/example/fetcher-file"},
+		{"network-veth", "rkt-network-veth", "./sdk/example/network-veth"},
+		{"verifier-digest", "rkt-verifier-digest", "./sdk/example/verifier-digest"},
 	} {
 		dir := filepath.Join(programs, p.dir)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -118,7 +121,7 @@ func buildPrograms(programs string) error {
 		}
 		script := "cd ../.. && CGO_ENABLED=0 go build -buildvcs=false -o " + filepath.Join(dir, p.name) + " " + p.pkg
 		if p.dir != "" {
-			script += " && " + filepath.Join(dir, p.name) + " manifest > " + filepath.Join(dir, "plugin.json")
+			script += " && " + filepath.Join(dir, p.name) + " manifest " + dir
 		}
 		if _, err := tool("sh", "-c", script); err != nil {
 			return fmt.Errorf("build %s: %w", p.pkg, err)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +68,10 @@ func terminal(t *testing.T, flavor string) {
 		defer tty.Close()
 		expect(t, tty, "# ", "")
 		expect(t, tty, "21 66", "stty size\n")
+		if err := pty.Setsize(tty, &pty.Winsize{Rows: 34, Cols: 78}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, tty, "resized", "until stty size | grep -q '^34 78$'; do sleep 0.1; done; echo resi''zed\n")
 		expect(t, tty, "exit", "exit 3\n")
 		go io.Copy(io.Discard, tty)
 		if cmd.Wait(); cmd.ProcessState.ExitCode() != 3 {
@@ -105,4 +111,57 @@ func expect(t *testing.T, tty *os.File, want, line string) string {
 		t.Fatalf("waiting for %q in vain", want)
 	}
 	return got.String()
+}
+
+// TestTrustAtTerminal: the key that a name's server offers is shown to whoever is at the terminal, and counts once it
+// was agreed to.
+func TestTrustAtTerminal(t *testing.T) {
+	gpg := t.TempDir()
+	served := t.TempDir()
+	script := `set -e; umask 077; export GNUPGHOME=$1; cd $2
+gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-generate-key 'Release <release@example.com>' ed25519 sign never
+gpg --batch --armor --export release@example.com > pubkey.asc
+mkdir -p aci/rootfs; cat > aci/manifest; tar -C aci -czf app-1.0.aci manifest rootfs
+gpg --batch --quiet --armor --output app-1.0.aci.asc --detach-sign app-1.0.aci; gpgconf --kill all`
+	arch := map[string]string{"amd64": "amd64", "arm64": "aarch64"}[runtime.GOARCH]
+	build := exec.Command("sh", "-c", script, "sh", gpg, served)
+	build.Stdin = strings.NewReader(`{"acKind": "ImageManifest", "acVersion": "0.8.11", "name": "127.0.0.1/app", "labels": [
+		{"name": "version", "value": "1.0"}, {"name": "os", "value": "linux"}, {"name": "arch", "value": "` + arch + `"}]}`)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	addr, stop, err := discovery(served)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	c := newCrash(t, "terminal-trust", 0)
+	fetch := func(answer, want string) int {
+		cmd := c.command("--insecure-options=http,pubkey", "fetch", "aci://"+addr+"/app:1.0")
+		tty, err := pty.Start(cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tty.Close()
+		if answer != "" {
+			out := expect(t, tty, "[yes/no]", "")
+			if !strings.Contains(out, "Release <release@example.com>") || !strings.Contains(out, `images below "127.0.0.1`) {
+				t.Errorf("shown for review:\n%s", out)
+			}
+			answer += "\n"
+		}
+		expect(t, tty, want, answer)
+		go io.Copy(io.Discard, tty)
+		cmd.Wait()
+		return cmd.ProcessState.ExitCode()
+	}
+	if code := fetch("no", "no key is trusted"); code != 76 {
+		t.Errorf("exit status %d without agreement, want 76", code)
+	}
+	if code := fetch("yes", "sha256-"); code != 0 {
+		t.Errorf("exit status %d after agreement", code)
+	}
+	if code := fetch("", "sha256-"); code != 0 {
+		t.Errorf("exit status %d of the second fetch, which has nothing to ask", code)
+	}
 }

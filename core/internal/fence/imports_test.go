@@ -62,7 +62,8 @@ type rule struct {
 	from   []string
 	except []string // packages below from that the rule does not bind
 	not    []string
-	direct bool // only what the package itself imports counts
+	but    []string // packages below not that may be reached all the same, these and none below them
+	direct bool     // only what the package itself imports counts
 	why    string
 }
 
@@ -77,8 +78,8 @@ var (
 )
 
 var rules = []rule{
-	{from: []string{"core", "cmd"}, not: []string{module + "/plugins", module + "/sdk"},
-		why: "core must build, and be reviewed, without any plugin"},
+	{from: []string{"core", "cmd"}, not: []string{module + "/plugins", module + "/sdk"}, but: []string{module + "/sdk/example"},
+		why: "core must build, and be reviewed, without any plugin (sdk/example is text: it imports nothing, see below)"},
 	{from: []string{"plugins"}, not: []string{module + "/core", module + "/cmd", viper},
 		why: "a plugin is what a vendor could have written: sdk and proto alone"},
 	{from: []string{"plugins"}, not: []string{goPlugin, hclog, grpc, wire}, direct: true,
@@ -103,6 +104,10 @@ var rules = []rule{
 		why: "the four steps meet only in core/engine"},
 	{from: []string{"core/execute"}, not: []string{module + "/core/fetch", module + "/core/verify", module + "/core/network"},
 		why: "the four steps meet only in core/engine"},
+	{from: []string{"core", "cmd", "sdk", "plugins"}, except: []string{"core/schema"}, not: []string{"github.com/google/jsonschema-go"}, direct: true,
+		why: "one door a dependency: its errors speak of the schema, core/schema's of the document"},
+	{from: []string{"core/lock", "core/failure", "core/schema"}, not: []string{module + "/core/plugin", grpc, goPlugin},
+		why: "what an operator reads when a plugin cannot start must not need what starts plugins"},
 	{from: []string{"core", "cmd", "sdk", "plugins"}, except: []string{"core/config"}, not: []string{viper}, direct: true,
 		why: "one door a dependency: viper lower-cases keys, so nobody else may read configuration with it"},
 	{from: []string{"core", "cmd", "sdk", "plugins"}, except: []string{"core/cgroup", "sdk/linuxpod"}, not: []string{cgroups}, direct: true,
@@ -113,13 +118,17 @@ var rules = []rule{
 		why: "one door a dependency: no foreign type in the API that VM flavors and guests share"},
 	{from: []string{"cmd/rkt"}, except: []string{"cmd/rkt/internal/reference"}, not: []string{module + "/cmd/rkt/internal/reference"},
 		why: "rkt does not carry what writes its manual: only the build with -tags=reference links it"},
+	{from: []string{"core", "cmd", "proto", "sdk", "plugins"}, not: []string{"testing", "net/http/httptest"}, direct: true,
+		why: "its flags and its memory are for tests; sdk/conformance takes a *testing.T as an interface, because its command is no test"},
+	{from: []string{"core", "cmd", "plugins"}, not: []string{module + "/sdk/conformance"},
+		why: "the kit tests plugins, and is a part of none"},
 	{from: []string{"cmd"}, not: []string{"os/exec", "syscall"}, direct: true,
 		why: "spawning and becoming processes have owners in core"},
 }
 
 func below(importPath string, roots []string) bool {
 	return slices.ContainsFunc(roots, func(r string) bool {
-		if !strings.Contains(r, ".") && !strings.HasPrefix(r, "net/") && !strings.HasPrefix(r, "os/") && r != "syscall" {
+		if !strings.Contains(r, ".") && !strings.HasPrefix(r, "net/") && !strings.HasPrefix(r, "os/") && r != "syscall" && r != "testing" {
 			r = path.Join(module, r)
 		}
 		return importPath == r || strings.HasPrefix(importPath, r+"/")
@@ -138,11 +147,27 @@ func TestImports(t *testing.T) {
 				reached = p.Imports
 			}
 			for _, d := range reached {
-				if below(d, r.not) && !strings.HasPrefix(p.ImportPath, d) {
+				if below(d, r.not) && !slices.Contains(r.but, d) && !strings.HasPrefix(p.ImportPath, d) {
 					t.Errorf("%s reaches %s: %s", p.ImportPath, d, r.why)
 				}
 			}
 		}
+	}
+}
+
+// TestExampleIsText: rkt links sdk/example to hand its sources out, and must not link the sdk with it.
+func TestExampleIsText(t *testing.T) {
+	found := false
+	for _, p := range ours(t) {
+		if p.ImportPath == module+"/sdk/example" {
+			found = true
+			if !slices.Equal(p.Imports, []string{"embed"}) {
+				t.Errorf("%s imports %q, and may import embed alone", p.ImportPath, p.Imports)
+			}
+		}
+	}
+	if !found {
+		t.Error("there is no sdk/example")
 	}
 }
 

@@ -6,19 +6,19 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/rkt/rkt/v2/proto/launch"
+	"github.com/rkt/rkt/v2/proto/manifest"
 )
-
-// envSocketDir names the private directory for the socket (proto/launch).
-const envSocketDir = "PLUGIN_UNIX_SOCKET_DIR"
 
 // listen makes the socket. The directory is this process's alone, so the pid makes the name unique, and a
 // leftover of that name is nobody's.
 func listen(dir string) (net.Listener, error) {
 	if !filepath.IsAbs(dir) {
-		return nil, errors.New(envSocketDir + " is not an absolute path")
+		return nil, errors.New(launch.EnvSocketDir + " is not an absolute path")
 	}
 	path := filepath.Join(dir, "plugin"+strconv.Itoa(os.Getpid()))
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -31,9 +31,27 @@ func listen(dir string) (net.Listener, error) {
 //
 //	1|<app protocol>|unix|<socket path>|grpc|
 //
-// There is one version to offer. A core that does not list it in PLUGIN_PROTOCOL_VERSIONS is told all the same,
-// and says so to the user with both sides' versions.
-func hello(stdout *os.File, socket string) error {
-	_, err := fmt.Fprintf(stdout, "1|%d|unix|%s|grpc|\n", launch.Protocol, socket)
+// A core that offers none of the plugin's majors is told the newest all the same, and says so to the user with both
+// sides' versions.
+func hello(stdout *os.File, protocol int, socket string) error {
+	_, err := fmt.Fprintf(stdout, "1|%d|unix|%s|grpc|\n", protocol, socket)
 	return err
+}
+
+// choose returns the greatest of the plugin's majors that core offers ("1,2"), else the greatest. What cannot be
+// read is of a later contract, and skipped.
+func choose(m *manifest.Manifest, offered string) int {
+	var all, common []int
+	for _, p := range m.Provides {
+		for _, n := range p.Protocols {
+			all = append(all, int(n))
+			if slices.Contains(strings.Split(offered, ","), strconv.Itoa(int(n))) {
+				common = append(common, int(n))
+			}
+		}
+	}
+	if len(common) > 0 {
+		return slices.Max(common)
+	}
+	return slices.Max(append(all, 0))
 }

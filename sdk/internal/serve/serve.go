@@ -43,7 +43,7 @@ func serve(p Plugin, stdin, stdout, stderr *os.File) int {
 	pluginv1.RegisterPluginServiceServer(server, &identity{plugin: p})
 	p.Register(server, fds)
 
-	l, err := listen(os.Getenv(envSocketDir))
+	l, err := listen(os.Getenv(launch.EnvSocketDir))
 	if err != nil {
 		log.Error("make socket", "error", err)
 		return exitSoftware
@@ -52,7 +52,7 @@ func serve(p Plugin, stdin, stdout, stderr *os.File) int {
 	// of our own. This is for a plugin under a debugger.
 	signal.Ignore(unix.SIGINT)
 	go s.watch(stdin, cancel)
-	if err := hello(stdout, l.Addr().String()); err != nil {
+	if err := hello(stdout, choose(&p.Manifest, os.Getenv(launch.EnvProtocols)), l.Addr().String()); err != nil {
 		log.Error("print handshake", "error", err)
 		return exitSoftware
 	}

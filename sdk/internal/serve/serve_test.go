@@ -123,7 +123,7 @@ func startFake(t *testing.T) *process {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	p := &process{cmd: exec.Command("/proc/self/exe"), stderr: new(output)}
 	p.cmd.Args = []string{"rkt-fetcher-fake"}
-	p.cmd.Env = []string{"FAKE=1", launch.CookieKey + "=" + launch.CookieValue, "PLUGIN_PROTOCOL_VERSIONS=1", "PLUGIN_UNIX_SOCKET_DIR=" + dir}
+	p.cmd.Env = []string{"FAKE=1", launch.CookieKey + "=" + launch.CookieValue, launch.EnvProtocols + "=1", launch.EnvSocketDir + "=" + dir}
 	p.cmd.Stderr = p.stderr
 	in, err := p.cmd.StdinPipe()
 	if err != nil {
@@ -342,7 +342,7 @@ func TestGoPluginClient(t *testing.T) {
 	}
 	defer os.RemoveAll(dir)
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = []string{"FAKE=1", "PLUGIN_UNIX_SOCKET_DIR=" + dir}
+	cmd.Env = []string{"FAKE=1", launch.EnvSocketDir + "=" + dir}
 	// go-plugin gives the child this process's stdin; a pipe held open is the lifeline.
 	r, w, err := os.Pipe()
 	if err != nil {

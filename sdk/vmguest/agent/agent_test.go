@@ -73,6 +73,12 @@ func (f *fake) PowerOff(reboot bool)          { f.off <- reboot }
 func (f *fake) Stats() ([]AppStats, error) {
 	return []AppStats{{App: "a", Pids: 2}, {App: "evil"}}, nil
 }
+func (f *fake) Update(app string, r poddir.Resources) error {
+	if app != "a" || r != (poddir.Resources{MemoryBytes: 5, CPUShares: 6}) {
+		return Refuse(CodeBusy, "%s has more than %d", app, r.MemoryBytes)
+	}
+	return nil
+}
 func (f *fake) Enter(e EnterSpec, r *Reporter) (uint64, error) {
 	r.Report(Event{Kind: EventExited, Process: 9, Code: len(e.Command)})
 	return 9, nil
@@ -111,7 +117,7 @@ func TestLife(t *testing.T) {
 	f := newFake()
 	c, served := connect(t, f)
 	ctx := t.Context()
-	if h := c.Hello(); h.Build != "test" || h.Protocol != Protocol || strings.Join(h.Ops, " ") != "hello start signal kill resize enter stats set-time power-off" {
+	if h := c.Hello(); h.Build != "test" || h.Protocol != Protocol || strings.Join(h.Ops, " ") != "hello start signal kill resize enter stats update set-time power-off" {
 		t.Errorf("%+v", h)
 	}
 	if err := c.SetTime(ctx, time.Unix(7, 8)); err != nil || f.clock.UnixNano() != 7e9+8 {
@@ -146,6 +152,12 @@ func TestLife(t *testing.T) {
 	}
 	if err := c.Resize(ctx, Target{App: "a"}, Size{Rows: 3, Cols: 4}); err != nil || f.sizes[0] != (Size{3, 4}) {
 		t.Errorf("%v %v", f.sizes, err)
+	}
+	if err := c.Update(ctx, "a", poddir.Resources{MemoryBytes: 5, CPUShares: 6}); err != nil {
+		t.Errorf("update: %v", err)
+	}
+	if err := c.Update(ctx, "a", poddir.Resources{MemoryBytes: 4}); !errors.Is(err, &Error{Code: CodeBusy}) || err.Error() != "a has more than 4" {
+		t.Errorf("update to less: %v", err)
 	}
 	if err := c.Kill(ctx); err != nil {
 		t.Error(err)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/yamux"
+
+	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
 // maxEvents is how many events wait for the host's attention. A pod has two an app, and warnings.
@@ -145,6 +147,11 @@ func (c *Client) Stats(ctx context.Context) ([]AppStats, error) {
 		}
 	}
 	return out, nil
+}
+
+// Update changes limits of a running app: all that are not zero, or none.
+func (c *Client) Update(ctx context.Context, app string, r poddir.Resources) error {
+	return c.call(ctx, OpUpdate, updateBody{App: app, Resources: r}, nil)
 }
 
 // SetTime sets the guest's clock.

@@ -68,6 +68,16 @@ func (s *server) may(q request) (body any, then func(), err error) {
 		}
 		apps, err := g.Stats()
 		return statsReply{Apps: apps}, nil, err
+	case OpUpdate:
+		g, ok := s.guest.(Updater)
+		if !ok {
+			return nil, nil, unknown
+		}
+		var b updateBody
+		if err := parse(q, &b); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, g.Update(b.App, b.Resources)
 	case OpSetTime:
 		g, ok := s.guest.(Clock)
 		if !ok {
@@ -110,6 +120,9 @@ func (s *server) ops() []string {
 	}
 	if _, ok := s.guest.(Statser); ok {
 		out = append(out, OpStats)
+	}
+	if _, ok := s.guest.(Updater); ok {
+		out = append(out, OpUpdate)
 	}
 	if _, ok := s.guest.(Clock); ok {
 		out = append(out, OpSetTime)

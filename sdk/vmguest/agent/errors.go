@@ -18,6 +18,7 @@ const (
 	CodeBadRequest Code = "bad-request"
 	CodeNotFound   Code = "not-found"   // no such app or process
 	CodeState      Code = "wrong-state" // not started, already started, ended
+	CodeBusy       Code = "busy"        // not now
 	CodeFailed     Code = "failed"      // tried, and did not work
 )
 

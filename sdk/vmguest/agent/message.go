@@ -3,6 +3,8 @@ package agent
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
 // Protocol is the version of everything in this package.
@@ -20,6 +22,7 @@ const (
 	OpResize   = "resize"
 	OpEnter    = "enter"
 	OpStats    = "stats"
+	OpUpdate   = "update"
 	OpSetTime  = "set-time"
 	OpPowerOff = "power-off"
 )
@@ -138,6 +141,11 @@ type signalBody struct {
 type resizeBody struct {
 	Target
 	Size
+}
+
+type updateBody struct {
+	App       string           `json:"app"`
+	Resources poddir.Resources `json:"resources"`
 }
 
 type timeBody struct {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/yamux"
+
+	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
 // Guest is what an agent must be able to do. Its methods are called from many goroutines; an error that is an
@@ -36,6 +38,11 @@ type (
 	}
 	// Statser knows what apps use.
 	Statser interface{ Stats() ([]AppStats, error) }
+	// Updater changes limits of a running app, all that are not zero or none. CodeBusy says that the app has more
+	// memory than a new limit can hold.
+	Updater interface {
+		Update(app string, r poddir.Resources) error
+	}
 	// Clock can be set.
 	Clock interface{ SetTime(t time.Time) error }
 	// Powerer can end the machine. It is called after the host has its answer.

@@ -39,14 +39,14 @@ type Bind struct {
 	Target    string `json:"target"` // absolute, in the cage
 	Writable  bool   `json:"writable,omitempty"`
 	Recursive bool   `json:"recursive,omitempty"`
-	// Device allows device nodes below it to be opened.
-	Device bool `json:"device,omitempty"`
 }
 
-// Node is a character device, made in the cage for the program's user.
+// Node is a device, made in the cage for the program's user.
 type Node struct {
 	Path         string `json:"path"` // "/dev/kvm"
 	Major, Minor uint32
+	Block        bool `json:",omitempty"` // no character device
+	ReadOnly     bool `json:",omitempty"`
 }
 
 // Process is a started program.
@@ -56,7 +56,7 @@ type Process struct {
 	life  *os.File // the lifeline's other end
 
 	reap   sync.Once
-	status unix.WaitStatus
+	status syscall.WaitStatus
 	mu     sync.Mutex // guards pidfd against its reuse
 	gone   bool
 }
@@ -119,12 +119,12 @@ func (p *Process) Kill() {
 }
 
 // Wait returns when the program has ended, and how.
-func (p *Process) Wait() unix.WaitStatus {
+func (p *Process) Wait() syscall.WaitStatus {
 	p.reap.Do(func() {
 		for {
 			var ws unix.WaitStatus
 			if _, err := unix.Wait4(p.Pid, &ws, 0, nil); !errors.Is(err, unix.EINTR) {
-				p.status = ws
+				p.status = syscall.WaitStatus(ws)
 				break
 			}
 		}

@@ -108,6 +108,33 @@ func (s *Stage1) modules() []string {
 	return append(out, t.Modules...)
 }
 
+// growth says how much memory the machine can be given while it runs, all of the host's where the guest's kernel can
+// take it, and the module that does.
+func (s *Stage1) growth(k kernel.Kernel, now int) (mib int, module string, err error) {
+	g, ok := s.VMM.(vmhost.Grower)
+	if !ok {
+		return 0, "", nil
+	}
+	if module = g.Grows(&s.config); module == "" {
+		return 0, "", nil
+	}
+	t, err := kernel.Read(k.Modules)
+	if err != nil || !t.Has(module) {
+		return 0, "", err
+	}
+	// A host that promises no memory twice would have to set all of it aside.
+	if b, err := os.ReadFile("/proc/sys/vm/overcommit_memory"); err != nil || strings.TrimSpace(string(b)) == "2" {
+		return 0, "", nil
+	}
+	var host unix.Sysinfo_t
+	if err := unix.Sysinfo(&host); err != nil {
+		return 0, "", fmt.Errorf("ask for the host's memory: %w", err)
+	}
+	const block = 128 // MiB: what kernels add memory in
+	mib = int(host.Totalram*uint64(host.Unit)>>20) - now
+	return max(0, mib/block*block), module, nil
+}
+
 // boot finds the kernel and makes the initramfs.
 func (s *Stage1) boot(m *vmhost.Machine, dir string) error {
 	k, err := kernel.Find(kernel.Where{Image: s.config.Kernel, Modules: s.config.Modules}, kernel.Need{NineP: s.VMM.Traits().NineP})
@@ -123,11 +150,22 @@ func (s *Stage1) boot(m *vmhost.Machine, dir string) error {
 		return err
 	}
 	m.Kernel = k.Image
-	m.Initramfs, err = initramfs.Cached(s.cache(dir, "initramfs"), initramfs.Contents{Init: guest, Kernel: k, Modules: s.modules()})
+	modules := s.modules()
+	args := []string{"panic=-1", "quiet", "loglevel=3", "cryptomgr.notests", "random.trust_cpu=on"}
+	grow, module, err := s.growth(k, m.MemoryMiB)
+	if err != nil {
+		return plugin.HostUnfit("%w", err)
+	}
+	if grow > 0 {
+		m.GrowMiB = grow
+		modules = append(modules, module)
+		// What may come above 4 GiB some day is no reason to hold a bounce buffer of 64 MiB for it.
+		args = append(args, "memhp_default_state=online", "swiotlb=noforce")
+	}
+	m.Initramfs, err = initramfs.Cached(s.cache(dir, "initramfs"), initramfs.Contents{Init: guest, Kernel: k, Modules: modules})
 	if err != nil {
 		return err
 	}
-	args := []string{"panic=-1", "quiet", "loglevel=3", "cryptomgr.notests", "random.trust_cpu=on"}
 	if s.config.KernelArgs != "" {
 		args = append(args, s.config.KernelArgs)
 	}
@@ -220,7 +258,7 @@ func (s *Stage1) volumes(ctx context.Context, m *vmhost.Machine) error {
 				return fmt.Errorf("volume %q: %w", v.Name, err)
 			}
 			if st.Mode()&os.ModeDevice != 0 {
-				dev := s.disk(m, vmhost.Disk{Path: v.Source, Serial: fmt.Sprintf("volume%d", i), ReadOnly: v.ReadOnly})
+				dev := s.disk(m, vmhost.Disk{Path: v.Source, Serial: fmt.Sprintf("volume%d", i), ReadOnly: v.ReadOnly, Device: true})
 				out.Kind, out.Disk = agent.VolumeDevice, &agent.Disk{Device: dev}
 			} else {
 				out.Kind, out.Share = agent.VolumeShare, s.share(m, i, &v, st)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/rkt/rkt/v2/proto/launch"
 	"github.com/rkt/rkt/v2/proto/poddir"
@@ -34,6 +35,7 @@ var (
 	_ stage1.Stage1     = (*Stage1)(nil)
 	_ stage1.Enterer    = (*Stage1)(nil)
 	_ stage1.Stopper    = (*Stage1)(nil)
+	_ stage1.Resizer    = (*Stage1)(nil)
 	_ plugin.Configurer = (*Stage1)(nil)
 	_ plugin.Prober     = (*Stage1)(nil)
 )
@@ -90,21 +92,22 @@ func (s *Stage1) Run(ctx context.Context, req stage1.RunRequest) (stage1.ExecPla
 
 // Enter names the program that asks the supervisor.
 func (s *Stage1) Enter(_ context.Context, req stage1.EnterRequest) (stage1.ExecPlan, error) {
-	pod := new(poddir.Pod)
-	if err := poddir.ReadJSON(req.PodDir, poddir.PodFile, pod); err != nil {
-		return stage1.ExecPlan{}, err
-	}
-	known := false
-	for i := range pod.Apps {
-		known = known || pod.Apps[i].Name == req.App
-	}
-	if !known {
-		return stage1.ExecPlan{}, stage1.AppNotFound("pod has no app %q", req.App)
-	}
-	if err := stage1.Running(req.PodDir); err != nil {
+	if err := running(req.PodDir, req.App); err != nil {
 		return stage1.ExecPlan{}, err
 	}
 	return req.Plan(s.Supervisor), nil
+}
+
+// running refuses what is asked of an app that is not there.
+func running(podDir, app string) error {
+	pod := new(poddir.Pod)
+	if err := poddir.ReadJSON(podDir, poddir.PodFile, pod); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(pod.Apps, func(a poddir.App) bool { return a.Name == app }) {
+		return stage1.AppNotFound("pod has no app %q", app)
+	}
+	return stage1.Running(podDir)
 }
 
 // guestProgram is beside the plugin's binary, and pinned with it.

@@ -29,9 +29,10 @@ func (f *Flavor) channel(l *vmhost.Launch, files *inherited) (dialer, error) {
 			return nil, err
 		}
 		l.Monitor = files.add(f.keep(theirs))
+		f.monitor = mon.Monitor(ours, func(text string) { fmt.Fprintf(os.Stderr, "rkt: virtual machine: %s\n", printable(text)) })
 		go func() {
 			defer ours.Close()
-			mon.Monitor(ours, func(text string) { fmt.Fprintf(os.Stderr, "rkt: virtual machine: %s\n", printable(text)) })
+			f.monitor.Serve()
 		}()
 	}
 	if f.VMM.Traits().Vsock {

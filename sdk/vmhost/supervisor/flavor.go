@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,11 +23,13 @@ import (
 type Flavor struct {
 	VMM vmhost.VMM
 
-	m    *vmhost.Machine
-	pod  *supervise.Pod
-	ctx  context.Context // of the machine's life
-	end  context.CancelFunc
-	open []*os.File // descriptors of the start, closed once the programs have them
+	m       *vmhost.Machine
+	pod     *supervise.Pod
+	limits  limits
+	monitor vmhost.Monitor  // nil: the VMM has none
+	ctx     context.Context // of the machine's life
+	end     context.CancelFunc
+	open    []*os.File // descriptors of the start, closed once the programs have them
 
 	mu      sync.Mutex
 	killed  bool
@@ -47,7 +50,7 @@ func New(vmm vmhost.VMM) *Flavor {
 	return f
 }
 
-var _ supervise.Flavor = (*Flavor)(nil)
+var _ supervise.Updater = (*Flavor)(nil)
 
 // Start boots the machine and stays until it has ended.
 func (f *Flavor) Start(p *supervise.Pod, r *supervise.Reporter) error {
@@ -122,6 +125,7 @@ func (f *Flavor) greet(channel func(context.Context) (*agent.Client, error)) err
 		return f.bootError(err, died)
 	}
 	f.io.run(f.ctx)
+	f.keepClock()
 	if err := f.serveEnter(); err != nil {
 		fmt.Fprintf(os.Stderr, "rkt: %v; `rkt enter` will not work\n", err)
 	}
@@ -155,7 +159,7 @@ func (f *Flavor) bootError(err error, died <-chan struct{}) error {
 	return err
 }
 
-func describe(ws unix.WaitStatus) string {
+func describe(ws syscall.WaitStatus) string {
 	if ws.Signaled() {
 		return unix.SignalName(ws.Signal())
 	}
@@ -169,6 +173,7 @@ func (f *Flavor) watch(r *supervise.Reporter) error {
 		switch e.Kind {
 		case agent.EventUp:
 			up = true
+			f.limits.begin(f.m)
 			r.Up()
 		case agent.EventStarted:
 			f.mark(e.App, true)

@@ -55,7 +55,7 @@ func synopsis(c *cobra.Command) string {
 	if c.HasParent() {
 		return c.UseLine()
 	}
-	return c.CommandPath() + " COMMAND [flags]"
+	return c.CommandPath() + " COMMAND [FLAGS]"
 }
 
 func prose(b *bytes.Buffer, text string) {

@@ -35,21 +35,17 @@ type Fetcher struct {
 
 var (
 	_ fetcher.Fetcher   = Fetcher{}
+	_ fetcher.Signer    = Fetcher{}
 	_ fetcher.Converter = Fetcher{}
 )
 
 // Fetch fills the layout.
 func (f Fetcher) Fetch(ctx context.Context, req fetcher.Request, progress *fetcher.Progress) (fetcher.Result, error) {
-	scheme, rest, ok := strings.Cut(req.Reference, ":")
-	if !ok {
-		return fetcher.Result{}, fetcher.ReferenceInvalid("%q has no scheme", req.Reference)
-	}
-	layout, err := ocilayout.Open(req.LayoutDir)
+	j, scheme, rest, err := f.job(req, progress)
 	if err != nil {
 		return fetcher.Result{}, err
 	}
-	defer layout.Close()
-	j := &job{req: req, layout: layout, net: transfer.New(req.Access, f.Version), progress: progress}
+	defer j.layout.Close()
 	switch name := strings.TrimPrefix(rest, "//"); scheme {
 	case "aci":
 		return j.discovered(ctx, name)
@@ -61,6 +57,36 @@ func (f Fetcher) Fetch(ctx context.Context, req fetcher.Request, progress *fetch
 		return j.keys(ctx, name)
 	}
 	return fetcher.Result{}, fetcher.ReferenceInvalid("scheme %q is not one of %s", scheme, strings.Join(Schemes(), ", "))
+}
+
+// Signatures delivers what Fetch would, less the image. Only what is looked up by name has something to gain: of a
+// place, be it a URL or a file, the name that keys are trusted for is in the image itself.
+func (f Fetcher) Signatures(ctx context.Context, req fetcher.Request) (fetcher.Result, error) {
+	j, scheme, rest, err := f.job(req, nil)
+	if err != nil {
+		return fetcher.Result{}, err
+	}
+	defer j.layout.Close()
+	res := fetcher.Result{Image: fetcher.Descriptor{MediaType: convert.MediaType}}
+	switch {
+	case req.Access.SignatureFile != "":
+		res.Signatures, err = j.givenSignature(ctx)
+	case scheme == "aci":
+		res.Signatures, err = j.discoveredSignature(ctx, strings.TrimPrefix(rest, "//"))
+	}
+	return res, err
+}
+
+func (f Fetcher) job(req fetcher.Request, progress *fetcher.Progress) (j *job, scheme, rest string, err error) {
+	scheme, rest, ok := strings.Cut(req.Reference, ":")
+	if !ok {
+		return nil, "", "", fetcher.ReferenceInvalid("%q has no scheme", req.Reference)
+	}
+	layout, err := ocilayout.Open(req.LayoutDir)
+	if err != nil {
+		return nil, "", "", err
+	}
+	return &job{req: req, layout: layout, net: transfer.New(req.Access, f.Version), progress: progress}, scheme, rest, nil
 }
 
 // Convert makes an OCI image of a verified ACI.
@@ -125,7 +151,8 @@ func (j *job) givenSignature(ctx context.Context) ([]fetcher.Descriptor, error) 
 	var b []byte
 	var err error
 	if f := j.req.Access.Signature; f != nil {
-		b, err = io.ReadAll(io.LimitReader(f, maxSignature))
+		// From its start: it is read once for Signatures and once for Fetch.
+		b, err = io.ReadAll(io.NewSectionReader(f, 0, maxSignature))
 	} else {
 		b, err = readFile(j.req.Access.SignatureFile, maxSignature)
 	}

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -348,5 +349,53 @@ func TestCancelled(t *testing.T) {
 	_, err := Fetcher{}.Fetch(ctx, fetcher.Request{Reference: "aci://127.0.0.1:1/x", LayoutDir: t.TempDir(), Platform: fetcher.Platform{OS: "linux", Architecture: "amd64"}}, nil)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+}
+
+// The signatures alone: the image is not asked for, and a server that holds them back is no error.
+func TestSignaturesOnly(t *testing.T) {
+	s := serve(t, true)
+	s.meta = fmt.Sprintf(meta, s.URL, "")
+	const file = "/127.0.0.1/team/app-1.0-linux-amd64.aci"
+	s.files[file] = aci(t, "127.0.0.1/team/app", "1.0")
+	s.files[file+".asc"] = []byte("signature")
+	given := filepath.Join(t.TempDir(), "given.asc")
+	if err := os.WriteFile(given, []byte("given"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name, ref string
+		file      string
+		later     bool
+		want      []string
+	}{
+		{"by name", "aci://" + s.host() + "/team/app:1.0", "", false, []string{"signature"}},
+		{"held back", "aci://" + s.host() + "/team/app:1.0", "", true, nil},
+		{"none", "aci://" + s.host() + "/team/app:2.0", "", false, nil},
+		{"given", "aci://" + s.host() + "/team/app:1.0", given, false, []string{"given"}},
+		{"of a place", s.URL + file, "", false, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s.later = map[string]bool{file + ".asc": tc.later}
+			s.asked = nil
+			req := fetcher.Request{
+				Reference: tc.ref, Platform: fetcher.Platform{OS: "linux", Architecture: "amd64"}, LayoutDir: t.TempDir(),
+				Access: fetcher.Access{InsecureTLS: true, WantSignature: true, SignatureFile: tc.file},
+			}
+			res, err := Fetcher{Version: "test"}.Signatures(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, d := range res.Signatures {
+				got = append(got, string(blob(t, req.LayoutDir, d)))
+			}
+			if !slices.Equal(got, tc.want) || res.Image.Digest != "" || res.Image.MediaType == "" {
+				t.Errorf("%q, image %+v, want %q", got, res.Image, tc.want)
+			}
+			if slices.Contains(s.asked, file) {
+				t.Errorf("the image was asked for: %q", s.asked)
+			}
+		})
 	}
 }

@@ -40,20 +40,10 @@ func (j *job) url(ctx context.Context, ref string) (fetcher.Result, error) {
 // discovered delivers an ACI by its name: from the first endpoint that has it, and its signature, and holds it
 // to the name. The error names every endpoint and what was wrong there.
 func (j *job) discovered(ctx context.Context, name string) (fetcher.Result, error) {
-	n, err := appc.ParseName(name)
-	if err != nil {
-		return fetcher.Result{}, fetcher.ReferenceInvalid("%w", err)
-	}
-	labels, err := j.platformLabels(n)
+	want, eps, err := j.discover(ctx, name)
 	if err != nil {
 		return fetcher.Result{}, err
 	}
-	eps, err := discovery.Images(ctx, j.net, n, labels, j.req.Access.AllowHTTP)
-	if err != nil {
-		return fetcher.Result{}, err
-	}
-	want := n
-	want.Labels = labels
 	var failed []error
 	for _, e := range eps {
 		image, sigs, err := j.endpoint(ctx, e)
@@ -71,7 +61,39 @@ func (j *job) discovered(ctx context.Context, name string) (fetcher.Result, erro
 	if len(failed) == 1 {
 		return fetcher.Result{}, failed[0]
 	}
-	return fetcher.Result{}, plugin.Errorf(firstReason(failed), "fetch %s: none of its %d endpoints delivers it:\n%w", n.Name, len(eps), errors.Join(failed...))
+	return fetcher.Result{}, plugin.Errorf(firstReason(failed), "fetch %s: none of its %d endpoints delivers it:\n%w", want.Name, len(eps), errors.Join(failed...))
+}
+
+// discover finds the places that have the image of a name. The name comes back with the labels of this machine.
+func (j *job) discover(ctx context.Context, name string) (appc.Name, []discovery.Endpoint, error) {
+	n, err := appc.ParseName(name)
+	if err != nil {
+		return n, nil, fetcher.ReferenceInvalid("%w", err)
+	}
+	if n.Labels, err = j.platformLabels(n); err != nil {
+		return n, nil, err
+	}
+	eps, err := discovery.Images(ctx, j.net, n, n.Labels, j.req.Access.AllowHTTP)
+	return n, eps, err
+}
+
+// discoveredSignature is that of the first endpoint that has one; nothing when a server holds it back. What is wrong
+// with all of them is for Fetch to say, which tries the images, too.
+func (j *job) discoveredSignature(ctx context.Context, name string) ([]fetcher.Descriptor, error) {
+	_, eps, err := j.discover(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range eps {
+		sigs, deferred, err := j.signature(ctx, e.Signature, true)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err == nil || deferred {
+			return sigs, nil
+		}
+	}
+	return nil, nil
 }
 
 // firstReason is the first one that says more than that nothing was there.

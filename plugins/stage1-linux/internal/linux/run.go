@@ -32,11 +32,15 @@ var (
 	_ stage1.Enterer    = (*Stage1)(nil)
 	_ stage1.Stopper    = (*Stage1)(nil)
 	_ stage1.Statser    = (*Stage1)(nil)
+	_ stage1.Resizer    = (*Stage1)(nil)
 	_ stage1.Cleaner    = (*Stage1)(nil)
 )
 
 // Configure takes the cache directory; the flavor has no settings.
 func (s *Stage1) Configure(_ context.Context, c plugin.Config) ([]plugin.Diagnostic, error) {
+	if len(c.JSON) > 0 {
+		return nil, plugin.ConfigInvalid("stage1-linux has no configuration: remove its file")
+	}
 	s.cacheDir = c.CacheDir
 	return nil, nil
 }
@@ -74,20 +78,41 @@ func (s *Stage1) filterCache() string {
 
 // Enter names the program that joins an app.
 func (s *Stage1) Enter(_ context.Context, req stage1.EnterRequest) (stage1.ExecPlan, error) {
-	apps, err := linuxpod.Apps(req.PodDir)
-	if errors.Is(err, os.ErrNotExist) {
-		return stage1.ExecPlan{}, stage1.PodNotRunning("pod has not been started")
-	}
-	if err != nil {
-		return stage1.ExecPlan{}, err
-	}
-	if !slices.Contains(apps, req.App) {
-		return stage1.ExecPlan{}, stage1.AppNotFound("pod has no app %q", req.App)
-	}
-	if err := stage1.Running(req.PodDir); err != nil {
+	if err := running(req.PodDir, req.App); err != nil {
 		return stage1.ExecPlan{}, err
 	}
 	return req.Plan(Supervisor), nil
+}
+
+// running refuses what is asked of an app that is not there.
+func running(podDir, app string) error {
+	apps, err := linuxpod.Apps(podDir)
+	if errors.Is(err, os.ErrNotExist) {
+		return stage1.PodNotRunning("pod has not been started")
+	}
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(apps, app) {
+		return stage1.AppNotFound("pod has no app %q", app)
+	}
+	return stage1.Running(podDir)
+}
+
+// UpdateResources writes the app's cgroups.
+func (s *Stage1) UpdateResources(ctx context.Context, req stage1.Resources) error {
+	if err := running(req.PodDir, req.App); err != nil {
+		return err
+	}
+	err := linuxpod.Update(ctx, req.PodDir, req.App, req.Limits())
+	var inUse *linuxpod.InUseError
+	switch {
+	case errors.As(err, &inUse):
+		return plugin.Busy("%v", err)
+	case err != nil:
+		return stage1.PodUnsupported("%v", err)
+	}
+	return nil
 }
 
 // Stats reads the apps' cgroups.

@@ -17,7 +17,7 @@ var _ vmhost.VMM = VMM{}
 
 // Traits says what kvmtool can do.
 func (VMM) Traits() vmhost.Traits {
-	return vmhost.Traits{Accels: []string{vmhost.KVM}, NineP: true, Vsock: true, Reboot: true, Paths: true, Disks: maxDisks}
+	return vmhost.Traits{Name: "kvmtool", Accels: []string{vmhost.KVM}, NineP: true, Vsock: true, Reboot: true, Paths: true, Disks: maxDisks}
 }
 
 // howToGet is for an operator: no Debian suite has a package.

@@ -20,7 +20,13 @@ const (
 )
 
 // devices counts what takes a place on the bus: the entropy source and the serial bus come on top.
-func devices(m *vmhost.Machine) int { return 2 + len(m.Disks) + len(m.Shares) + len(m.Interfaces) }
+func devices(m *vmhost.Machine) int {
+	n := 2 + len(m.Disks) + len(m.Shares) + len(m.Interfaces)
+	if m.GrowMiB > 0 {
+		n++
+	}
+	return n
+}
 
 // microvm says which machine type it is: only where the admin says so, since distributions' kernels have the driver
 // of its bus as a module, which is not told where the devices are.
@@ -88,6 +94,9 @@ func (VMM) Command(m *vmhost.Launch) vmhost.Command {
 	for i, t := range m.Taps {
 		nic(l, i, t)
 	}
+	if m.GrowMiB > 0 {
+		l.device("virtio-mem", ",id="+growthID+",memdev=more,block-size=2M,requested-size=0")
+	}
 	c := vmhost.Command{Args: l.args, Env: []string{"PATH=/usr/bin:/bin", "TMPDIR=/tmp"}}
 	if m.Accel == vmhost.KVM {
 		c.Nodes = append(c.Nodes, cage.Node{Path: "/dev/kvm", Major: 10, Minor: 232})
@@ -107,11 +116,17 @@ func machine(l *line, m *vmhost.Launch) {
 		l.add("-global", "virtio-mmio.force-legacy=false")
 		kind = "microvm,accel=" + m.Accel + ",isa-serial=on,rtc=on,acpi=off,auto-kernel-cmdline=on"
 	}
-	memory := strconv.Itoa(m.MemoryMiB) + "M"
+	memory, backend := strconv.Itoa(m.MemoryMiB)+"M", "memory-backend-ram"
 	if len(m.Shares) > 0 {
 		// virtiofsd reads and writes the guest's memory.
+		backend = "memory-backend-memfd,share=on"
 		kind += ",memory-backend=memory"
-		l.add("-object", "memory-backend-memfd,id=memory,share=on,size="+memory)
+		l.add("-object", backend+",id=memory,size="+memory)
+	}
+	if m.GrowMiB > 0 {
+		// Addresses for what may come; none of it is anybody's before the guest uses it.
+		l.add("-object", fmt.Sprintf("%s,id=more,size=%dM", backend, m.GrowMiB))
+		memory += fmt.Sprintf(",maxmem=%dM", m.MemoryMiB+m.GrowMiB)
 	}
 	l.add("-machine", kind, "-cpu", cpu, "-smp", strconv.Itoa(m.CPUs), "-m", memory)
 }
@@ -136,7 +151,11 @@ func socket(id string, fd int) string { return fmt.Sprintf("socket,id=%s,fd=%d",
 // is full.
 func disk(l *line, i int, d vmhost.Disk, fd int) {
 	id := "disk" + strconv.Itoa(i)
-	drive := "if=none,id=" + id + ",format=raw,auto-read-only=off,file=" + l.file(fd) + ",werror=report,rerror=report"
+	driver := "file"
+	if d.Device {
+		driver = "host_device"
+	}
+	drive := "if=none,id=" + id + ",format=raw,auto-read-only=off,file.driver=" + driver + ",file.filename=" + l.file(fd) + ",werror=report,rerror=report"
 	switch {
 	case d.ReadOnly:
 		drive += ",readonly=on"

@@ -29,10 +29,11 @@ func machineOf(accel, kind string, layers int, full bool) *vmhost.Launch {
 	m.Disks = append(m.Disks, vmhost.Disk{Serial: "rw", Scratch: true})
 	l.Disks = append(l.Disks, 7)
 	if full {
-		m.Disks = append(m.Disks, vmhost.Disk{Serial: "volume1"})
+		m.Disks = append(m.Disks, vmhost.Disk{Serial: "volume1", Device: true})
 		l.Disks = append(l.Disks, 8)
 		m.Shares, l.Shares = []vmhost.Share{{Kind: agent.Virtiofs, Tag: "volume0"}}, []int{9}
 		m.Interfaces = make([]poddir.Interface, 2)
+		m.GrowMiB = 1024
 		l.Taps = []vmhost.Tap{{FD: 10, MAC: "02:00:00:00:00:01", MTU: 1400}, {FD: 11, Vhost: 12, MAC: "02:00:00:00:00:02"}}
 	}
 	return l
@@ -88,7 +89,7 @@ func TestPlaces(t *testing.T) {
 		}
 		seen[at] = true
 	}
-	if len(seen) != 2+202+1+2 {
+	if len(seen) != 2+202+1+2+1 {
 		t.Errorf("%d places", len(seen))
 	}
 	if err := (VMM{}).Fits(machineOf(vmhost.TCG, "", 300, true).Machine); err == nil {

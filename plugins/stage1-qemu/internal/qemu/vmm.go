@@ -4,21 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os/exec"
 	"regexp"
 	"runtime"
 	"strconv"
 	"time"
 
-	"github.com/rkt/rkt/v2/plugins/stage1-qemu/internal/qmp"
 	"github.com/rkt/rkt/v2/sdk/vmhost"
 )
 
 // VMM is QEMU.
 type VMM struct{}
 
-var _ vmhost.Monitored = VMM{}
+var _ vmhost.Grower = VMM{}
 
 // oldest is the version that all options of the command line are in.
 const (
@@ -31,7 +29,7 @@ const maxDisks = 64
 
 // Traits says what QEMU can do.
 func (VMM) Traits() vmhost.Traits {
-	t := vmhost.Traits{Accels: []string{vmhost.KVM, vmhost.TCG}, Serials: true, Disks: maxDisks}
+	t := vmhost.Traits{Name: "QEMU", Accels: []string{vmhost.KVM, vmhost.TCG}, Serials: true, Disks: maxDisks}
 	if runtime.GOARCH == "amd64" {
 		t.Modules = []string{"virtio_mmio"} // microvm's bus
 	}
@@ -113,21 +111,4 @@ func checkMachine(name string) error {
 		return nil
 	}
 	return fmt.Errorf(`machine type %q is none of "auto", "q35", "microvm"`, name)
-}
-
-// Monitor serves QMP.
-func (VMM) Monitor(conn io.ReadWriter, report func(string)) {
-	err := qmp.Watch(conn, func(e qmp.Event) {
-		switch e.Name {
-		case "GUEST_PANICKED":
-			report("the guest's kernel has panicked")
-		case "BLOCK_IO_ERROR":
-			report("a disk of the guest cannot be read or written (is the host's disk full?)")
-		case "WATCHDOG":
-			report("the guest does not run any more")
-		}
-	})
-	if err != nil && !errors.Is(err, io.EOF) {
-		report("its monitor: " + err.Error())
-	}
 }

@@ -28,10 +28,47 @@ const (
 // Verifier implements verifier.Verifier.
 type Verifier struct{}
 
-var _ verifier.Verifier = Verifier{}
+var (
+	_ verifier.Verifier    = Verifier{}
+	_ verifier.SignerJudge = Verifier{}
+)
 
 // Verify judges one image.
 func (Verifier) Verify(ctx context.Context, req verifier.Request) (verifier.Judgement, error) {
+	return verify(ctx, req, func(root *os.Root, q judge.Request) (judge.Verdict, error) {
+		image, err := openBlob(root, req.Image)
+		if err != nil {
+			return judge.Verdict{}, fmt.Errorf("open image: %w", err)
+		}
+		defer image.Close()
+		q.Image = image
+		v, err := judge.Judge(ctx, q)
+		if err != nil {
+			return v, verifier.SignatureInvalid("verify %s: %w", req.Name, err)
+		}
+		if v.Accept {
+			if err := image.check(); err != nil {
+				return judge.Verdict{}, fmt.Errorf("verify %s: %w", req.Name, err)
+			}
+		}
+		return v, nil
+	})
+}
+
+// Signers judges signatures whose image is not there yet.
+func (Verifier) Signers(ctx context.Context, req verifier.Request) (verifier.Judgement, error) {
+	return verify(ctx, req, func(_ *os.Root, q judge.Request) (judge.Verdict, error) {
+		q.SignersOnly = true
+		v, err := judge.Judge(ctx, q)
+		if err != nil {
+			return v, verifier.SignatureInvalid("verify %s: %w", req.Name, err)
+		}
+		return v, nil
+	})
+}
+
+// verify reads the signatures, has them judged, and puts the verdict into the sdk's words.
+func verify(ctx context.Context, req verifier.Request, judged func(*os.Root, judge.Request) (judge.Verdict, error)) (verifier.Judgement, error) {
 	if req.Image.MediaType != MediaType {
 		return abstain("OpenPGP signatures are judged of %s, this is %q", MediaType, req.Image.MediaType), nil
 	}
@@ -47,29 +84,20 @@ func (Verifier) Verify(ctx context.Context, req verifier.Request) (verifier.Judg
 	if len(sigs) == 0 && len(req.Signatures) > 0 {
 		return abstain("its signatures are of another kind than %s", SignatureType), nil
 	}
-	image, err := openBlob(root, req.Image)
-	if err != nil {
-		return verifier.Judgement{}, fmt.Errorf("open image: %w", err)
-	}
-	defer image.Close()
-	v, err := judge.Judge(ctx, judge.Request{Name: req.Name, Image: image, Signatures: sigs, Keys: keys(req.Keys)})
+	v, err := judged(root, judge.Request{Name: req.Name, Signatures: sigs, Keys: keys(req.Keys)})
 	if ctx.Err() != nil {
 		return verifier.Judgement{}, ctx.Err()
 	}
 	if err != nil {
-		return verifier.Judgement{}, verifier.SignatureInvalid("verify %s: %w", req.Name, err)
+		return verifier.Judgement{}, err
 	}
 	j := verifier.Judgement{Verdict: verifier.Reject, Reason: v.Reason}
 	for _, s := range v.Signers {
 		j.Signers = append(j.Signers, verifier.Signer{Fingerprint: s.Fingerprint, Identity: s.Identity, Trusted: s.Trusted})
 	}
-	if !v.Accept {
-		return j, nil
+	if v.Accept {
+		j.Verdict = verifier.Accept
 	}
-	if err := image.check(); err != nil {
-		return verifier.Judgement{}, fmt.Errorf("verify %s: %w", req.Name, err)
-	}
-	j.Verdict = verifier.Accept
 	return j, nil
 }
 

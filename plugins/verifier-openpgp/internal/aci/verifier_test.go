@@ -84,6 +84,30 @@ func TestVerify(t *testing.T) {
 		})
 	}
 
+	// Before the image is there: the signers alone.
+	absent := func(r *verifier.Request) { r.Image = verifier.Descriptor{MediaType: MediaType} }
+	for _, tc := range []struct {
+		name string
+		req  verifier.Request
+		want verifier.Verdict
+		text string
+	}{
+		{"signer is trusted", with(absent), verifier.Accept, ""},
+		{"signer is not", with(func(r *verifier.Request) { absent(r); r.Keys = nil }), verifier.Reject, fpr},
+		{"no signer", with(func(r *verifier.Request) { absent(r); r.Signatures = nil }), verifier.Reject, "no signature"},
+		{"signer of an OCI image", with(func(r *verifier.Request) { r.Image = verifier.Descriptor{} }), verifier.Abstain, "judged of"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			j, err := Verifier{}.Signers(t.Context(), tc.req)
+			if err != nil || j.Verdict != tc.want || !strings.Contains(j.Reason, tc.text) {
+				t.Errorf("%+v, %v, want %v with %q", j, err, tc.want, tc.text)
+			}
+			if j.Verdict == verifier.Accept && (len(j.Signers) != 1 || !j.Signers[0].Trusted) {
+				t.Errorf("accepted without a trusted signer: %+v", j)
+			}
+		})
+	}
+
 	t.Run("file swapped under its digest", func(t *testing.T) {
 		// The signature is good for what lies there now, which is not what core asked about.
 		swapped := blobOf(t, l, MediaType, []byte("something else"))

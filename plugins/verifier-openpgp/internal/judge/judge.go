@@ -24,6 +24,8 @@ type Request struct {
 	Signatures [][]byte
 	Keys       []KeyFile
 	Now        time.Time // zero: the clock
+	// SignersOnly leaves the image alone, which is not there yet: accepted is what would be over the right bytes.
+	SignersOnly bool
 }
 
 // Verdict is the answer.
@@ -62,6 +64,9 @@ func Judge(ctx context.Context, req Request) (Verdict, error) {
 	c := &court{keys: keys, now: req.Now, cfg: strict(req.Now)}
 	if c.now.IsZero() {
 		c.now = time.Now()
+	}
+	if req.SignersOnly {
+		return sum(req, c.foresee(all), unsupported), nil
 	}
 	results, err := c.check(ctx, req.Image, all)
 	if err != nil {
@@ -127,6 +132,16 @@ func (c *court) check(ctx context.Context, image io.Reader, sigs []*packet.Signa
 		results[i].signer.Trusted = results[i].bad == nil
 	}
 	return results, nil
+}
+
+// foresee is check without the image: each signature by a given key that may sign counts as good.
+func (c *court) foresee(sigs []*packet.Signature) []result {
+	results := make([]result, len(sigs))
+	for i, s := range sigs {
+		results[i], _ = c.identify(s)
+		results[i].signer.Trusted = results[i].known && results[i].bad == nil
+	}
+	return results
 }
 
 // identify finds the given key that s names, and refuses what needs no look at the image. A key that is
@@ -218,6 +233,8 @@ func sum(req Request, results []result, unsupported int) Verdict {
 		v.Reason = strings.Join(bad, "; ")
 	case good > 0:
 		v.Accept = true
+	case len(foreign) > 0 && len(req.Keys) == 0:
+		v.Reason = "signed by " + strings.Join(foreign, " and ") // that there are no keys is for the caller to say
 	case len(foreign) > 0:
 		v.Reason = fmt.Sprintf("signed by %s, which is not among the %d keys trusted for %s", strings.Join(foreign, " and "), len(req.Keys), req.Name)
 	case unsupported > 0:

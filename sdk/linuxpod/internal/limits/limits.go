@@ -79,21 +79,11 @@ func Apply(ctx context.Context, cg poddir.Cgroup, app *poddir.App, volumes ...po
 		w.note("pids", "process limit", errNoController)
 		w.note("devices", "list of devices", errNoController)
 	}
-	update(ac, app.Resources, w)
+	limit(ac, app.Resources, w)
 	return ac, w.list, nil
 }
 
-// Update changes the limits of a running app. A zero is left as it is.
-func Update(ctx context.Context, ac AppCgroup, r poddir.Resources) ([]string, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	w := &warnings{}
-	update(ac, r, w)
-	return w.list, nil
-}
-
-func update(ac AppCgroup, r poddir.Resources, w *warnings) {
+func limit(ac AppCgroup, r poddir.Resources, w *warnings) {
 	memory, cpu := setMemoryV1, setCPUV1
 	switch ac.Version {
 	case 1:

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
 func writeV1(ac AppCgroup, controller, file, value string) error {
@@ -29,8 +31,12 @@ func setMemoryV1(ac AppCgroup, bytes int64) error {
 		return err
 	}
 	limit := func() error { return writeV1(ac, "memory", "memory.limit_in_bytes", v) }
-	if limit() == nil {
+	err := limit()
+	switch {
+	case err == nil:
 		return swap()
+	case errors.Is(err, unix.EBUSY): // a running app has more
+		return err
 	}
 	if err := swap(); err != nil {
 		return err

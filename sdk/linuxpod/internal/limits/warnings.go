@@ -25,9 +25,5 @@ func (w *warnings) note(controller, what string, err error) {
 	if known := w.skipped[controller]; known != "" && (errors.Is(err, errNoController) || errors.Is(err, fs.ErrNotExist)) {
 		reason = known
 	}
-	app := ""
-	if w.app != "" {
-		app = "app " + w.app + ": "
-	}
-	w.list = append(w.list, fmt.Sprintf("%s%s is not enforced, cgroup controller %s: %s", app, what, controller, reason))
+	w.list = append(w.list, fmt.Sprintf("app %s: %s is not enforced, cgroup controller %s: %s", w.app, what, controller, reason))
 }

@@ -1,0 +1,195 @@
+package scaffold
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/rkt/rkt/v2/proto/manifest"
+	"github.com/rkt/rkt/v2/sdk/example"
+)
+
+//go:embed files
+var files embed.FS
+
+// kind is a service with the example that plugins of it begin with.
+type kind struct {
+	name    string
+	example string
+	words   func(suffix string) []string // replaced in its source, beside the name: old, new, old, new...
+}
+
+func kinds() []kind {
+	return []kind{
+		{"stage1", "stage1-chroot", nil},
+		{"fetcher", "fetcher-file", func(suffix string) []string {
+			return []string{`"path"`, `"` + suffix + `"`, "path://", suffix + "://"}
+		}},
+		{"verifier", "verifier-digest", nil},
+		{"network", "network-veth", func(suffix string) []string { return []string{`{"veth"}`, `{"` + suffix + `"}`} }},
+	}
+}
+
+// Kinds are the words that Plugin.Kind can be.
+func Kinds() []string {
+	var out []string
+	for _, k := range kinds() {
+		out = append(out, k.name)
+	}
+	return out
+}
+
+// Plugin is what to begin.
+type Plugin struct {
+	Kind   string
+	Name   string
+	Dir    string // to be made, or empty
+	Module string // of go.mod; "example.com/rkt-NAME" when empty
+	// SDK is a checkout of rkt to build against, empty for the release Version.
+	SDK     string
+	Version string // of rkt: "2.0.0"
+}
+
+// Write makes the module. It returns the names of its files.
+func (p Plugin) Write() (names []string, err error) {
+	k, err := p.check()
+	if err != nil {
+		return nil, fmt.Errorf("begin plugin: %w", err)
+	}
+	out := map[string]string{}
+	if err := p.source(k, out); err != nil {
+		return nil, fmt.Errorf("begin plugin: %w", err)
+	}
+	if err := p.around(k, out); err != nil {
+		return nil, fmt.Errorf("begin plugin: %w", err)
+	}
+	if err := p.module(out); err != nil {
+		return nil, fmt.Errorf("begin plugin: %w", err)
+	}
+	if err := write(p.Dir, out); err != nil {
+		return nil, fmt.Errorf("begin plugin: %w", err)
+	}
+	for name := range out {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func (p *Plugin) check() (kind, error) {
+	i := slices.IndexFunc(kinds(), func(k kind) bool { return k.name == p.Kind })
+	if i < 0 {
+		return kind{}, fmt.Errorf("kind %q is none of %s", p.Kind, strings.Join(Kinds(), ", "))
+	}
+	if !manifest.ValidName(p.Name) {
+		return kind{}, fmt.Errorf("name %q is not of the form [a-z][a-z0-9-]{0,62}", p.Name)
+	}
+	if p.Module == "" {
+		p.Module = "example.com/rkt-" + p.Name
+	}
+	if strings.ContainsAny(p.Module, " \t\r\n\"`()\\") {
+		return kind{}, fmt.Errorf("module %q is no module path", p.Module)
+	}
+	return kinds()[i], nil
+}
+
+// suffix is the name less its kind: "s3" of "fetcher-s3".
+func (p *Plugin) suffix() string {
+	if s, ok := strings.CutPrefix(p.Name, p.Kind+"-"); ok && s != "" {
+		return s
+	}
+	return p.Name
+}
+
+// source takes the example's files, with the plugin's name for its own.
+func (p *Plugin) source(k kind, out map[string]string) error {
+	words := []string{k.example, p.Name}
+	if k.words != nil {
+		words = append(words, k.words(p.suffix())...)
+	}
+	replace := strings.NewReplacer(words...)
+	all := example.Files()
+	return fs.WalkDir(all, k.example, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := all.ReadFile(name)
+		out[strings.TrimPrefix(name, k.example+"/")] = replace.Replace(string(b))
+		return err
+	})
+}
+
+// around adds what is beside the source.
+func (p *Plugin) around(k kind, out map[string]string) error {
+	replace := strings.NewReplacer("@NAME@", p.Name, "@KIND@", p.Kind, "@EXAMPLE@", k.example)
+	entries, err := files.ReadDir("files")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		b, err := files.ReadFile(path.Join("files", e.Name()))
+		if err != nil {
+			return err
+		}
+		name := strings.TrimSuffix(e.Name(), ".txt") // else this module would build it
+		if name == "gitignore" {
+			name = ".gitignore"
+		}
+		out[name] = replace.Replace(string(b))
+	}
+	return nil
+}
+
+// write makes the directory with the files in it, all or nothing.
+func write(dir string, out map[string]string) (err error) {
+	made := false
+	switch entries, rerr := os.ReadDir(dir); {
+	case rerr == nil && len(entries) > 0:
+		return fmt.Errorf("%s is not empty", dir)
+	case errors.Is(rerr, fs.ErrNotExist):
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		made = true
+	case rerr != nil:
+		return rerr
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	var done []string
+	defer func() {
+		if err == nil {
+			return
+		}
+		for _, name := range done {
+			root.Remove(name)
+		}
+		if made {
+			os.Remove(dir)
+		}
+	}()
+	for name, text := range out {
+		if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err != nil {
+			return err
+		}
+		done = append(done, name)
+		_, werr := f.WriteString(text)
+		if err := errors.Join(werr, f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,9 @@
+package fetch
+
+import _ "embed" // of the schema
+
+//go:embed config.schema.json
+var configSchema string
+
+// ConfigSchema is the JSON schema of the configuration.
+func ConfigSchema() string { return configSchema }

@@ -1,0 +1,2 @@
+// Package answer judges errors that plugins send: gRPC's code and google.rpc.ErrorInfo's reason.
+package answer

@@ -1,0 +1,80 @@
+package pod
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Left are the processes that are the pod's: those whose environment or command line names its UUID, and those of the
+// supervisor's session. Only root sees the environment of others.
+func (p *Pod) Left() []int {
+	var out []int
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	uuid := []byte(p.Doc.UUID)
+	for _, dir := range procs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		env, _ := os.ReadFile(filepath.Join(dir, "environ"))
+		cmd, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if bytes.Contains(env, uuid) || bytes.Contains(cmd, uuid) || p.inSession(dir) {
+			out = append(out, pid)
+		}
+	}
+	return out
+}
+
+func (p *Pod) inSession(dir string) bool {
+	if p.cmd == nil {
+		return false
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "stat"))
+	i := bytes.LastIndexByte(b, ')')
+	if err != nil || i < 0 {
+		return false
+	}
+	f := strings.Fields(string(b[i+1:]))
+	return len(f) > 3 && f[3] == strconv.Itoa(p.Pid()) && f[0] != "Z"
+}
+
+func (p *Pod) killAll() {
+	for _, pid := range p.Left() {
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			continue
+		}
+		if slices.Contains(p.Left(), pid) { // not used anew meanwhile
+			_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+		}
+		unix.Close(fd)
+	}
+}
+
+// mounts are those at and below dir, in this namespace.
+func mounts(dir string) string {
+	b, _ := os.ReadFile("/proc/self/mountinfo")
+	var out strings.Builder
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) > 4 && (f[4] == dir || strings.HasPrefix(f[4], dir+"/")) {
+			out.WriteString(f[4] + "\n")
+		}
+	}
+	return out.String()
+}
+
+// Mounts are the mounts at and below the pod directory.
+func (p *Pod) Mounts() []string { return strings.Fields(mounts(p.Dir)) }
+
+func unmount(dir string) {
+	for _, m := range slices.Backward(strings.Fields(mounts(dir))) {
+		_ = unix.Unmount(m, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	}
+}
