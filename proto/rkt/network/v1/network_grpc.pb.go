@@ -37,8 +37,8 @@ const (
 type NetworkServiceClient interface {
 	// Setup joins the pod to its networks, in the order given, and publishes its ports. The links and addresses that it
 	// names are the pod's when it returns (NE-SETUP-01), and no other pod's (NE-SETUP-05). A published port reaches the pod,
-	// from the host too (NE-PORT-01). What a later Teardown needs is written below state_dir or shared_dir before the change
-	// that it undoes.
+	// from the host too (NE-PORT-01); a plugin that publishes none answers UNSUPPORTED when it is asked for one. What a
+	// later Teardown needs is written below state_dir or shared_dir before the change that it undoes.
 	//
 	// Caller: core, in `rkt run`, before the stage1 is asked to run.
 	// Idempotent: yes; a second call with the same pod returns the same addresses (NE-SETUP-02), and one after a kill at any
@@ -128,8 +128,8 @@ func (c *networkServiceClient) Sweep(ctx context.Context, in *SweepRequest, opts
 type NetworkServiceServer interface {
 	// Setup joins the pod to its networks, in the order given, and publishes its ports. The links and addresses that it
 	// names are the pod's when it returns (NE-SETUP-01), and no other pod's (NE-SETUP-05). A published port reaches the pod,
-	// from the host too (NE-PORT-01). What a later Teardown needs is written below state_dir or shared_dir before the change
-	// that it undoes.
+	// from the host too (NE-PORT-01); a plugin that publishes none answers UNSUPPORTED when it is asked for one. What a
+	// later Teardown needs is written below state_dir or shared_dir before the change that it undoes.
 	//
 	// Caller: core, in `rkt run`, before the stage1 is asked to run.
 	// Idempotent: yes; a second call with the same pod returns the same addresses (NE-SETUP-02), and one after a kill at any

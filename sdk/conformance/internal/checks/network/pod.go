@@ -15,7 +15,9 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/rkt/rkt/v2/proto/launch"
+	"github.com/rkt/rkt/v2/proto/reason"
 	networkv1 "github.com/rkt/rkt/v2/proto/rkt/network/v1"
+	"github.com/rkt/rkt/v2/sdk/conformance/internal/answer"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/netns"
 	podpkg "github.com/rkt/rkt/v2/sdk/conformance/internal/pod"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/process"
@@ -282,6 +284,24 @@ func (s *site) up(ctx context.Context, ports ...*networkv1.PortForward) (*pod, *
 		return p, nil, fmt.Errorf("Setup: %w", err)
 	}
 	return p, resp, p.connected(resp)
+}
+
+// full is up with a published port, where the plugin publishes any.
+func (s *site) full(ctx context.Context) (*pod, *networkv1.SetupResponse, error) {
+	p, resp, err := s.up(ctx, s.forward())
+	if answer.Reason(err) == reason.Unsupported {
+		return s.up(ctx)
+	}
+	return p, resp, err
+}
+
+// published is up for checks of ports.
+func (s *site) published(ctx context.Context, f *networkv1.PortForward) (*pod, error) {
+	p, _, err := s.up(ctx, f)
+	if answer.Reason(err) == reason.Unsupported {
+		return nil, suite.Skip("the plugin says UNSUPPORTED: it publishes no ports")
+	}
+	return p, err
 }
 
 // end tears a pod down, and takes its namespace away.

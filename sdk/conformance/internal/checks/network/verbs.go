@@ -160,7 +160,7 @@ func setupPort(ctx context.Context, e *suite.Env) error {
 		return err
 	}
 	f := s.forward()
-	one, _, err := s.up(ctx, f)
+	one, err := s.published(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func tearsDown(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
-	p, _, err := s.up(ctx, s.forward())
+	p, _, err := s.full(ctx)
 	if err != nil {
 		return err
 	}
@@ -237,7 +237,7 @@ func downWithoutNamespace(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
-	p, _, err := s.up(ctx, s.forward())
+	p, _, err := s.full(ctx)
 	if err != nil {
 		return err
 	}
@@ -276,7 +276,7 @@ func downKilled(ctx context.Context, e *suite.Env) error {
 		return err
 	}
 	took := time.Since(start)
-	p, _, err := s.up(ctx, s.forward())
+	p, _, err := s.full(ctx)
 	if err != nil {
 		return err
 	}
@@ -333,7 +333,7 @@ func sweeps(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
-	dead, _, err := s.up(ctx, s.forward())
+	dead, _, err := s.full(ctx)
 	if err != nil {
 		return err
 	}
@@ -392,7 +392,7 @@ func portReaches(ctx context.Context, e *suite.Env) error {
 		return err
 	}
 	f := s.forward()
-	p, _, err := s.up(ctx, f)
+	p, err := s.published(ctx, f)
 	if err != nil {
 		return err
 	}
