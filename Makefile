@@ -14,6 +14,9 @@ STATIC  := -trimpath -buildvcs=false -tags=grpcnotrace -ldflags="-s -w -buildid=
 # The date of what carries one.
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 GOBUILD  := CGO_ENABLED=0 GOOS=linux GOARCH=$(GOARCH) go build $(STATIC)
+# What runs while building is this machine's, whatever is built.
+HOSTARCH := $(shell go env GOHOSTARCH)
+GORUN    := CGO_ENABLED=0 GOARCH=$(HOSTARCH) go run $(STATIC)
 # What network-cni drives besides its built-in types, from the CNI project's own module.
 CNI      := bridge firewall host-local ipvlan loopback macvlan portmap ptp static tuning
 CNI_PKG_bridge     := main/bridge
@@ -40,7 +43,7 @@ rkt:
 # Man pages and completions, from the same command tree as --help.
 share:
 	rm -rf $(DIST)/share
-	CGO_ENABLED=0 go run $(STATIC) -tags=grpcnotrace,reference ./cmd/rkt $(DIST)/share
+	$(GORUN) -tags=grpcnotrace,reference ./cmd/rkt $(DIST)/share
 
 plugins: $(addprefix plugin-,$(PLUGINS))
 
@@ -50,11 +53,10 @@ conformance:
 
 # A plugin's manifest is what its binary says of itself, so the two cannot drift. When building for another
 # architecture, one for this machine says it. The same with the schema of its configuration.
-HOSTARCH := $(shell go env GOHOSTARCH)
 plugin-%:
 	mkdir -p $(LIB)/$*
 	$(GOBUILD) -o $(LIB)/$*/rkt-$* ./plugins/$*
-	$(if $(filter $(HOSTARCH),$(GOARCH)),$(LIB)/$*/rkt-$*,CGO_ENABLED=0 GOARCH=$(HOSTARCH) go run $(STATIC) ./plugins/$*) manifest $(LIB)/$*
+	$(if $(filter $(HOSTARCH),$(GOARCH)),$(LIB)/$*/rkt-$*,$(GORUN) ./plugins/$*) manifest $(LIB)/$*
 
 plugin-stage1-linux: stage1-linux-supervisor
 stage1-linux-supervisor:
@@ -76,17 +78,21 @@ cni:
 	done
 
 # install puts a chosen set of plugins below PREFIX: make install DESTDIR=/tmp/x PLUGINS="stage1-linux fetcher-docker"
-install:
+install: install-rkt $(addprefix install-plugin-,$(PLUGINS))
+
+# What else belongs to a system's package is in packaging/packaging.mk.
+install-rkt: install-system
 	install -D -m 0755 $(DIST)/bin/rkt $(DESTDIR)$(PREFIX)/bin/rkt
 	install -D -m 0755 $(DIST)/lib/rkt/rkt-finish $(DESTDIR)$(PREFIX)/lib/rkt/rkt-finish
-	cd $(DIST)/share && find * -type f -exec install -D -m 0644 {} $(abspath $(DESTDIR)$(PREFIX))/share/{} \;
-	for p in $(PLUGINS); do \
-	  install -d -m 0755 $(DESTDIR)$(PREFIX)/lib/rkt/plugins/$$p && \
-	  for f in $(LIB)/$$p/*; do \
-	    case $$f in *.json) m=0644;; *) m=0755;; esac; \
-	    install -m $$m $$f $(DESTDIR)$(PREFIX)/lib/rkt/plugins/$$p/ || exit 1; \
-	  done || exit 1; \
+
+install-plugin-%:
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/lib/rkt/plugins/$*
+	for f in $(LIB)/$*/*; do \
+	  case $$f in *.json) m=0644;; *) m=0755;; esac; \
+	  install -m $$m $$f $(DESTDIR)$(PREFIX)/lib/rkt/plugins/$*/ || exit 1; \
 	done
+
+include packaging/packaging.mk
 
 demo: build
 	tests/prerequisites demo

@@ -3,6 +3,8 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -232,5 +234,49 @@ func TestCredentialsRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret-word") {
 			t.Errorf("%v, want %q", err, c.want)
 		}
+	}
+}
+
+// TestShippedFile: the file that packages install names every setting with the default that it has without the file.
+func TestShippedFile(t *testing.T) {
+	b, err := os.ReadFile("../../packaging/rkt.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	load := func(text string) Config {
+		t.Helper()
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "rkt.toml"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Load(Flags{SystemConfig: dir, LocalConfig: "/nonexistent"}, func(string) string { return "" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SystemConfig = ""
+		return c
+	}
+	other := map[string]string{"dir": `"/x"`, "stage1": `"x"`, "search": `["x"]`, "grace": `"1s"`, "timeout": `"1s"`}
+	setting := regexp.MustCompile(`(?m)^#([a-z0-9]+) = .*$`)
+	want := load("")
+	if got := load(string(b)); !reflect.DeepEqual(got, want) {
+		t.Errorf("as it is: %+v, the defaults are %+v", got, want)
+	}
+	uncommented := setting.ReplaceAllStringFunc(string(b), func(line string) string { return line[1:] })
+	if got := load(uncommented); !reflect.DeepEqual(got, want) {
+		t.Errorf("uncommented: %+v, the defaults are %+v", got, want)
+	}
+	for _, m := range setting.FindAllStringSubmatch(string(b), -1) {
+		value, ok := other[m[1]]
+		if !ok {
+			t.Errorf("%s is no setting", m[1])
+		}
+		delete(other, m[1])
+		if got := load(strings.Replace(string(b), m[0], m[1]+" = "+value, 1)); reflect.DeepEqual(got, want) {
+			t.Errorf("%s = %s changes nothing", m[1], value)
+		}
+	}
+	if len(other) > 0 {
+		t.Errorf("not in the file: %v", other)
 	}
 }

@@ -1,10 +1,7 @@
 package plugin
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rkt/rkt/v2/core/internal/linux"
+	"github.com/rkt/rkt/v2/proto/launch"
 )
 
 // A plugin may be a script: a text, or an archive that an interpreter runs (Python's zipapp), whose first line is
@@ -34,69 +32,32 @@ type program struct {
 	script *os.File
 }
 
-// newProgram finds out how the plugin's file is executed. The caller closes p.file, unless that is the file itself.
+// newProgram finds out how the plugin's file is executed. The caller closes p.file of a script.
 func newProgram(file *os.File, e *Entry, k Kind, j judge) (program, error) {
-	line, err := firstLine(file)
+	bad := func(err error) (program, error) { return program{}, fmt.Errorf("execute %s: %w", file.Name(), err) }
+	path, arg, err := launch.Script(file)
 	if err != nil {
-		return program{}, fmt.Errorf("execute %s: %w", file.Name(), err)
+		return bad(err)
 	}
-	if !strings.HasPrefix(line, "#!") {
+	if path == "" {
 		return program{file: file, argv: []string{e.Manifest.Exec}}, checkELF(file)
 	}
 	if !k.unprivileged() {
-		return program{}, fmt.Errorf("execute %s: a %s plugin cannot be a script: pods keep it while they run, and rkt cannot keep its interpreter for them", file.Name(), k)
-	}
-	path, arg, err := shebang(line)
-	if err != nil {
-		return program{}, fmt.Errorf("execute %s: %w", file.Name(), err)
+		return bad(fmt.Errorf("a %s plugin cannot be a script: pods keep it while they run, and rkt cannot keep its interpreter for them", k))
 	}
 	interp, err := j.openInterpreter(path)
 	if err != nil {
-		return program{}, fmt.Errorf("execute %s: its interpreter: %w", file.Name(), err)
+		return bad(fmt.Errorf("its interpreter: %w", err))
 	}
 	if err := checkELF(interp); err != nil {
 		interp.Close()
-		return program{}, fmt.Errorf("execute %s: its interpreter: %w", file.Name(), err)
+		return bad(fmt.Errorf("its interpreter: %w", err))
 	}
 	argv := []string{path}
 	if arg != "" {
 		argv = append(argv, arg)
 	}
 	return program{file: interp, argv: argv, script: file}, nil
-}
-
-// maxShebang is the kernel's BINPRM_BUF_SIZE.
-const maxShebang = 256
-
-func firstLine(f *os.File) (string, error) {
-	b := make([]byte, maxShebang)
-	n, err := f.ReadAt(b, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", err
-	}
-	b = b[:n]
-	if i := bytes.IndexByte(b, '\n'); i >= 0 {
-		b = b[:i]
-	} else if bytes.HasPrefix(b, []byte("#!")) {
-		return "", fmt.Errorf("its first line has no end within %d bytes", maxShebang)
-	}
-	return string(b), nil
-}
-
-// shebang takes a first line apart as the kernel does: a path, and the rest as one argument.
-func shebang(line string) (path, arg string, err error) {
-	path, arg, _ = strings.Cut(strings.Trim(strings.TrimPrefix(line, "#!"), " \t"), " ")
-	if i := strings.IndexByte(path, '\t'); i >= 0 {
-		path, arg = path[:i], path[i+1:]+" "+arg
-	}
-	arg = strings.Trim(arg, " \t")
-	switch {
-	case !filepath.IsAbs(path) || filepath.Clean(path) != path || strings.ContainsRune(line, 0):
-		return "", "", fmt.Errorf("its first line names no interpreter by an absolute path: %s", quote(line))
-	case filepath.Base(path) == "env":
-		return "", "", fmt.Errorf("its first line has the interpreter looked up by %s, so that rkt cannot check it: name the interpreter itself", path)
-	}
-	return path, arg, nil
 }
 
 // maxLinks is the kernel's.

@@ -3,7 +3,7 @@
 //
 // Core starts <plugin dir>/<exec> with:
 //
-//	argv       the binary's name, no arguments
+//	argv       the binary's name, no arguments (of a script see Script)
 //	stdin      the lifeline: a pipe that core holds open. EOF means exit within one second.
 //	stdout     one handshake line, hashicorp/go-plugin's:
 //	           1|<app protocol>|unix|<socket path>|grpc

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -186,12 +185,6 @@ func (g *guest) Update(app string, r poddir.Resources) error {
 		return agent.Refuse(agent.CodeBusy, "%v", err)
 	}
 	return err
-}
-
-// SetTime sets the clock.
-func (g *guest) SetTime(t time.Time) error {
-	ts := unix.NsecToTimespec(t.UnixNano())
-	return unix.ClockSettime(unix.CLOCK_REALTIME, &ts)
 }
 
 // PowerOff ends the machine, the pod's disk in order.

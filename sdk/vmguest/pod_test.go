@@ -3,6 +3,7 @@ package vmguest_test
 import (
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,7 @@ mount -t tmpfs none /tmp 2>/dev/null || echo mount refused; echo $$; exit 7`)
 	t.Run("stats", func(t *testing.T) { stats(t, v) })
 	t.Run("enter", func(t *testing.T) { enter(t, v) })
 	t.Run("enter with a terminal", func(t *testing.T) { enterTerminal(t, v) })
+	t.Run("clock", func(t *testing.T) { clock(t, v, set) })
 	t.Run("stdin", func(t *testing.T) {
 		if _, err := io.WriteString(in, "hello echo\n"); err != nil {
 			t.Fatal(err)
@@ -138,6 +140,23 @@ func stats(t *testing.T, v *vm) {
 	i := slices.IndexFunc(s, func(a agent.AppStats) bool { return a.App == "stay" })
 	if a := s[i]; a.MemoryBytes == 0 || a.CPUNanoseconds == 0 || a.Pids == 0 {
 		t.Errorf("%+v", a)
+	}
+}
+
+// clock sets it while apps run.
+func clock(t *testing.T, v *vm, set time.Time) {
+	want := set.AddDate(0, 3, 0)
+	if err := v.SetTime(v.ctx(), want); err != nil {
+		t.Fatal(err)
+	}
+	p, err := v.Enter(v.ctx(), agent.EnterSpec{App: "stay", Command: []string{"date", "-u", "+%s"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _ := io.ReadAll(p.Stdout)
+	n, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+	if now := time.Unix(n, 0); err != nil || now.Before(want) || now.After(want.Add(bootTime)) {
+		t.Errorf("it is %v, was set to %v", now, want)
 	}
 }
 

@@ -56,6 +56,7 @@ type Disk struct {
 	Path     string `json:"path"` // relative to the pod directory, or absolute
 	Serial   string `json:"serial"`
 	ReadOnly bool   `json:"readOnly,omitempty"`
+	Device   bool   `json:"device,omitempty"` // Path is a block device
 	// Scratch says that its content means nothing after the machine's end.
 	Scratch bool `json:"scratch,omitempty"`
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,7 +25,7 @@ func TestCompat(t *testing.T) {
 			testscript.Run(t, testscript.Params{
 				Dir:                 "testdata/compat",
 				RequireExplicitExec: true,
-				WorkdirRoot:         shared.work,
+				WorkdirRoot:         workRoot(t, commit),
 				Setup: func(env *testscript.Env) error {
 					port, err := freePort()
 					if err != nil {
@@ -32,9 +33,16 @@ func TestCompat(t *testing.T) {
 					}
 					env.Setenv("PORT", port)
 					env.Setenv("OLD", dist)
-					return setup(env)
+					return errors.Join(setup(env), configureFlavor("qemu", filepath.Join(env.WorkDir, "etc")))
 				},
 				Cmds: commands(),
+				Condition: func(cond string) (bool, error) {
+					if cond != "vm" {
+						return false, fmt.Errorf("unknown condition %q", cond)
+					}
+					_, err := os.Stat(filepath.Join(dist, "lib/rkt/plugins/stage1-qemu"))
+					return err == nil && os.Getenv(envKernel) != "" && os.Getenv(envFlavors) != "linux", nil
+				},
 			})
 		})
 	}
@@ -61,8 +69,8 @@ func states(t *testing.T) []string {
 	return out
 }
 
-// oldPlugins are those that pods and images of TestCompat need; all were there in every state.
-const oldPlugins = "fetcher-docker fetcher-aci verifier-openpgp network-cni stage1-linux"
+// oldPlugins are those that pods and images of TestCompat need, as far as a state has them.
+const oldPlugins = "fetcher-docker fetcher-aci verifier-openpgp network-cni stage1-linux stage1-qemu"
 
 // buildOld builds a commit, once, below .cache, and returns its dist.
 func buildOld(t *testing.T, commit string) string {
@@ -83,10 +91,40 @@ func buildOld(t *testing.T, commit string) string {
 		t.Fatal(err)
 	}
 	build := fmt.Sprintf(`set -e; rm -rf src dist.tmp; mkdir src; git -C %s archive %s | tar -x -C src
-make -s -C src rkt plugins DIST=../dist.tmp PLUGINS=%q >make.log 2>&1 || { tail -n 20 make.log; exit 1; }
+cd src/plugins; plugins=$(ls -d %s 2>/dev/null || true); cd ../..
+make -s -C src rkt plugins DIST=../dist.tmp PLUGINS="$(echo $plugins)" >make.log 2>&1 || { tail -n 20 make.log; exit 1; }
 rm -rf src; mv dist.tmp dist`, root, commit, oldPlugins)
 	if _, err := tool("sh", "-c", "cd "+cache+" && "+build); err != nil {
 		t.Fatalf("build %s: %v", commit, err)
 	}
 	return dist
+}
+
+// TestRecorded has today's rkt read, refuse and remove the data directories that earlier states have left behind.
+func TestRecorded(t *testing.T) {
+	before := snapshot(t)
+	recorded, err := filepath.Glob("testdata/recorded/*.tar.gz")
+	if err != nil || len(recorded) == 0 {
+		t.Fatalf("nothing is recorded (%v)", err)
+	}
+	for _, file := range recorded {
+		name := strings.TrimSuffix(filepath.Base(file), ".tar.gz")
+		t.Run(name, func(t *testing.T) {
+			file, err := filepath.Abs(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			testscript.Run(t, testscript.Params{
+				Dir:                 "testdata/recorded",
+				RequireExplicitExec: true,
+				WorkdirRoot:         workRoot(t, name),
+				Setup: func(env *testscript.Env) error {
+					env.Setenv("RECORDED", file)
+					return setup(env)
+				},
+				Cmds: commands(),
+			})
+		})
+	}
+	before.compare(t)
 }

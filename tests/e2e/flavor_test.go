@@ -30,7 +30,7 @@ func TestFlavors(t *testing.T) {
 		testscript.Run(t, testscript.Params{
 			Dir:                 "testdata/flavor",
 			RequireExplicitExec: true,
-			WorkdirRoot:         shared.work,
+			WorkdirRoot:         workRoot(t, flavor),
 			Setup:               func(env *testscript.Env) error { return setupFlavor(env, flavor) },
 			Cmds:                commands(),
 			Condition: func(cond string) (bool, error) {

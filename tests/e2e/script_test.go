@@ -33,6 +33,20 @@ func condition(cond string) (bool, error) {
 	return exec.Command("/usr/bin/python3", "-I", "-c", "import grpc, google.protobuf").Run() == nil, nil
 }
 
+// workRoot is where scripts that run more than once have their directories: testscript would give them the former
+// run's.
+func workRoot(t *testing.T, name string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(shared.work, name+"-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // setup gives a script its own rkt: data, configuration, and the registry's address.
 func setup(env *testscript.Env) error {
 	for _, d := range []string{env.WorkDir, filepath.Join(env.WorkDir, "etc")} {

@@ -68,6 +68,10 @@ func terminal(t *testing.T, flavor string) {
 		defer tty.Close()
 		expect(t, tty, "# ", "")
 		expect(t, tty, "21 66", "stty size\n")
+		if err := pty.Setsize(tty, &pty.Winsize{Rows: 34, Cols: 78}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, tty, "resized", "until stty size | grep -q '^34 78$'; do sleep 0.1; done; echo resi''zed\n")
 		expect(t, tty, "exit", "exit 3\n")
 		go io.Copy(io.Discard, tty)
 		if cmd.Wait(); cmd.ProcessState.ExitCode() != 3 {

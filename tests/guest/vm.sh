@@ -12,11 +12,12 @@ summary=
 # The kernels' arguments spare them work that counts in machines of emulated processors alone.
 # run NAME KERNEL VARIABLE=VALUE...: the suite for one flavor
 run() {
-	local name=$1 version=$2 rc; shift 2
+	local name=$1 version=$2 rc machine="|TestMachine/$1"; shift 2
+	[ -z "${RKT_TEST_SCRIPTS:-}" ] || machine=
 	echo "=== $name, kernel $version"
 	(cd "$GUEST_SRC/tests/e2e" && env RKT_TEST_FLAVORS="$name" RKT_TEST_VM_KERNEL="/boot/vmlinuz-$version" \
 		RKT_TEST_VM_MODULES="/lib/modules/$version" RKT_TEST_VM_ACCEL=kvm RKT_TEST_VM_ARGS="nokaslr mitigations=off" "$@" \
-		/opt/e2e.test -test.v -test.parallel 1 -test.timeout 50m -test.run "TestFlavors/$name/${RKT_TEST_SCRIPTS:-}")
+		/opt/e2e.test -test.v -test.parallel 1 -test.timeout 50m -test.run "TestFlavors/$name/${RKT_TEST_SCRIPTS:-}$machine")
 	rc=$?
 	[ $rc -eq 0 ] && summary+="=== $name: ok"$'\n' || { summary+="=== $name: FAILED ($rc)"$'\n'; bad=1; }
 }

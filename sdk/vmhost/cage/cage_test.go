@@ -59,7 +59,7 @@ func TestCage(t *testing.T) {
 	s := &Spec{
 		UID: 1_900_000_000, Proc: true, OwnNetwork: true,
 		Binds: []Bind{{Source: volume, Target: "/volume"}, {Source: given, Target: "/deep/file"}},
-		Nodes: []Node{{"/dev/kvm", 10, 232}},
+		Nodes: []Node{{Path: "/dev/kvm", Major: 10, Minor: 232}, {Path: "/guest/disk", Major: 7, Minor: 5, Block: true, ReadOnly: true}},
 	}
 	out, ws := run(t, s, `
 		id -u; id -G; echo pid $$; cat <&3
@@ -68,9 +68,9 @@ func TestCage(t *testing.T) {
 		touch /x 2>/dev/null && echo root is writable
 		ls /root /home /var 2>/dev/null && echo the host is there
 		grep -E '^(CapEff|CapBnd|NoNewPrivs)' /proc/self/status | tr -d '\t'
-		ls /sys/class/net 2>/dev/null; stat -c '%t %T %u' /dev/kvm
+		ls /sys/class/net 2>/dev/null; stat -c '%t %T %u %F %a' /dev/kvm /guest/disk
 		exit 5`, f)
-	want := "1900000000\n1900000000\npid 1\nby descriptor\nCapEff:0000000000000000\nCapBnd:0000000000000000\nNoNewPrivs:1\na e8 1900000000\n"
+	want := "1900000000\n1900000000\npid 1\nby descriptor\nCapEff:0000000000000000\nCapBnd:0000000000000000\nNoNewPrivs:1\na e8 1900000000 character special file 600\n7 5 1900000000 block special file 400\n"
 	if out != want || ws.ExitStatus() != 5 {
 		t.Errorf("status %d, %q\nwant %q", ws.ExitStatus(), out, want)
 	}

@@ -182,10 +182,7 @@ func (b Bind) mount(root string) error {
 	if err := unix.Mount(b.Source, target, "", flags, ""); err != nil {
 		return fmt.Errorf("show %s to the program: %w", b.Source, err)
 	}
-	attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID, Propagation: unix.MS_PRIVATE}
-	if !b.Device {
-		attr.Attr_set |= unix.MOUNT_ATTR_NODEV
-	}
+	attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV, Propagation: unix.MS_PRIVATE}
 	if !b.Writable {
 		attr.Attr_set |= unix.MOUNT_ATTR_RDONLY
 	}
@@ -198,14 +195,22 @@ func (b Bind) mount(root string) error {
 // devices makes nodes of the program's own: it need not be in the groups that the host's udev has chosen.
 func (s *Spec) devices(root string) error {
 	nodes := append([]Node{
-		{"/dev/null", 1, 3}, {"/dev/zero", 1, 5}, {"/dev/random", 1, 8}, {"/dev/urandom", 1, 9},
+		{Path: "/dev/null", Major: 1, Minor: 3}, {Path: "/dev/zero", Major: 1, Minor: 5},
+		{Path: "/dev/random", Major: 1, Minor: 8}, {Path: "/dev/urandom", Major: 1, Minor: 9},
 	}, s.Nodes...)
 	for _, n := range nodes {
 		path := filepath.Join(root, n.Path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(n.Major, n.Minor))); err != nil {
+		mode := uint32(unix.S_IFCHR | 0o600)
+		if n.Block {
+			mode = unix.S_IFBLK | 0o600
+		}
+		if n.ReadOnly {
+			mode &^= 0o200
+		}
+		if err := unix.Mknod(path, mode, int(unix.Mkdev(n.Major, n.Minor))); err != nil {
 			return fmt.Errorf("make %s: %w", n.Path, err)
 		}
 		if err := os.Chown(path, s.UID, s.UID); err != nil {

@@ -39,14 +39,14 @@ type Bind struct {
 	Target    string `json:"target"` // absolute, in the cage
 	Writable  bool   `json:"writable,omitempty"`
 	Recursive bool   `json:"recursive,omitempty"`
-	// Device allows device nodes below it to be opened.
-	Device bool `json:"device,omitempty"`
 }
 
-// Node is a character device, made in the cage for the program's user.
+// Node is a device, made in the cage for the program's user.
 type Node struct {
 	Path         string `json:"path"` // "/dev/kvm"
 	Major, Minor uint32
+	Block        bool `json:",omitempty"` // no character device
+	ReadOnly     bool `json:",omitempty"`
 }
 
 // Process is a started program.

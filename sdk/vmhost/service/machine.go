@@ -258,7 +258,7 @@ func (s *Stage1) volumes(ctx context.Context, m *vmhost.Machine) error {
 				return fmt.Errorf("volume %q: %w", v.Name, err)
 			}
 			if st.Mode()&os.ModeDevice != 0 {
-				dev := s.disk(m, vmhost.Disk{Path: v.Source, Serial: fmt.Sprintf("volume%d", i), ReadOnly: v.ReadOnly})
+				dev := s.disk(m, vmhost.Disk{Path: v.Source, Serial: fmt.Sprintf("volume%d", i), ReadOnly: v.ReadOnly, Device: true})
 				out.Kind, out.Disk = agent.VolumeDevice, &agent.Disk{Device: dev}
 			} else {
 				out.Kind, out.Share = agent.VolumeShare, s.share(m, i, &v, st)

@@ -44,10 +44,14 @@ func (f *Flavor) boot() (dialer, error) {
 	if err != nil {
 		return nil, err
 	}
+	nodes, err := f.nodes()
+	if err != nil {
+		return nil, err
+	}
 	cmd := f.VMM.Command(l)
 	spec := &cage.Spec{
 		Args: cmd.Args, Env: cmd.Env, Root: filepath.Join(poddir.Stage1Dir, vmhost.CageDir),
-		Binds: append(f.binds(), cmd.Binds...), Nodes: cmd.Nodes, Cgroups: cgroups, UID: f.m.User(), Caps: cmd.Caps,
+		Binds: append(f.binds(), cmd.Binds...), Nodes: append(nodes, cmd.Nodes...), Cgroups: cgroups, UID: f.m.User(), Caps: cmd.Caps,
 	}
 	if cmd.Caps != 0 {
 		spec.UID = 0
@@ -104,7 +108,9 @@ func (f *Flavor) binds() []cage.Bind {
 		return out
 	}
 	for i, d := range f.m.Disks {
-		out = append(out, cage.Bind{Source: d.Path, Target: vmhost.DisksPath + strconv.Itoa(i), Writable: !d.ReadOnly, Device: true})
+		if !d.Device {
+			out = append(out, cage.Bind{Source: d.Path, Target: vmhost.DisksPath + strconv.Itoa(i), Writable: !d.ReadOnly})
+		}
 	}
 	for i, s := range f.m.Shares {
 		target := vmhost.SharesPath + strconv.Itoa(i)
@@ -114,6 +120,31 @@ func (f *Flavor) binds() []cage.Bind {
 		out = append(out, cage.Bind{Source: s.Source, Target: target, Writable: !s.ReadOnly, Recursive: s.Recursive})
 	}
 	return out
+}
+
+// nodes are the block devices of a VMM that opens its disks itself: nodes of its own, as its user may not use the
+// host's.
+func (f *Flavor) nodes() ([]cage.Node, error) {
+	if !f.VMM.Traits().Paths {
+		return nil, nil
+	}
+	var out []cage.Node
+	for i, d := range f.m.Disks {
+		if !d.Device {
+			continue
+		}
+		var st unix.Stat_t
+		if err := unix.Stat(d.Path, &st); err != nil {
+			return nil, fmt.Errorf("open disk: %w", &os.PathError{Op: "stat", Path: d.Path, Err: err})
+		}
+		if st.Mode&unix.S_IFMT != unix.S_IFBLK {
+			return nil, fmt.Errorf("open disk: %s is no block device any more", d.Path)
+		}
+		out = append(out, cage.Node{
+			Path: vmhost.DisksPath + strconv.Itoa(i), Major: unix.Major(st.Rdev), Minor: unix.Minor(st.Rdev), Block: true, ReadOnly: d.ReadOnly,
+		})
+	}
+	return out, nil
 }
 
 // disks opens them as root; the VMM's user could not.

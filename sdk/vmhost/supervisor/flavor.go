@@ -125,6 +125,7 @@ func (f *Flavor) greet(channel func(context.Context) (*agent.Client, error)) err
 		return f.bootError(err, died)
 	}
 	f.io.run(f.ctx)
+	f.keepClock()
 	if err := f.serveEnter(); err != nil {
 		fmt.Fprintf(os.Stderr, "rkt: %v; `rkt enter` will not work\n", err)
 	}

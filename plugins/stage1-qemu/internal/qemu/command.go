@@ -151,7 +151,11 @@ func socket(id string, fd int) string { return fmt.Sprintf("socket,id=%s,fd=%d",
 // is full.
 func disk(l *line, i int, d vmhost.Disk, fd int) {
 	id := "disk" + strconv.Itoa(i)
-	drive := "if=none,id=" + id + ",format=raw,auto-read-only=off,file=" + l.file(fd) + ",werror=report,rerror=report"
+	driver := "file"
+	if d.Device {
+		driver = "host_device"
+	}
+	drive := "if=none,id=" + id + ",format=raw,auto-read-only=off,file.driver=" + driver + ",file.filename=" + l.file(fd) + ",werror=report,rerror=report"
 	switch {
 	case d.ReadOnly:
 		drive += ",readonly=on"

@@ -29,7 +29,7 @@ func machineOf(accel, kind string, layers int, full bool) *vmhost.Launch {
 	m.Disks = append(m.Disks, vmhost.Disk{Serial: "rw", Scratch: true})
 	l.Disks = append(l.Disks, 7)
 	if full {
-		m.Disks = append(m.Disks, vmhost.Disk{Serial: "volume1"})
+		m.Disks = append(m.Disks, vmhost.Disk{Serial: "volume1", Device: true})
 		l.Disks = append(l.Disks, 8)
 		m.Shares, l.Shares = []vmhost.Share{{Kind: agent.Virtiofs, Tag: "volume0"}}, []int{9}
 		m.Interfaces = make([]poddir.Interface, 2)

@@ -82,7 +82,11 @@ func Spawn(o Options) (*Process, error) {
 		top = max(top, int(f.Fd()))
 	}
 	// Above all that os/exec moves about in the child.
-	exe, err := unix.FcntlInt(binary.Fd(), unix.F_DUPFD_CLOEXEC, top+len(o.FDs)+16)
+	if binary, err = script(binary, cmd); err != nil {
+		return nil, fmt.Errorf("execute %s: %w", o.Exec, err)
+	}
+	defer binary.Close()
+	exe, err := unix.FcntlInt(binary.Fd(), unix.F_DUPFD_CLOEXEC, max(top, int(binary.Fd()))+len(cmd.ExtraFiles)+16)
 	if err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
@@ -104,6 +108,26 @@ func Spawn(o Options) (*Process, error) {
 		close(p.exited)
 	}()
 	return p, nil
+}
+
+// script has a script's interpreter executed in its place, with the script as a further descriptor, as core does. It
+// returns what is to be executed.
+func script(program *os.File, cmd *exec.Cmd) (*os.File, error) {
+	path, arg, err := launch.Script(program)
+	if err != nil || path == "" {
+		return program, err
+	}
+	interpreter, err := os.Open(path)
+	if err != nil {
+		return program, err
+	}
+	cmd.ExtraFiles = append(cmd.ExtraFiles, program)
+	cmd.Args = []string{path}
+	if arg != "" {
+		cmd.Args = append(cmd.Args, arg)
+	}
+	cmd.Args = append(cmd.Args, "/proc/self/fd/"+strconv.Itoa(2+len(cmd.ExtraFiles)))
+	return interpreter, nil
 }
 
 // environ is the whole environment: the contract's variables and what the check adds. There is no PATH and no HOME.
