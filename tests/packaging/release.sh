@@ -1,7 +1,6 @@
 #!/bin/bash
 # Usage: tests/packaging/release.sh: makes a release for this machine's architecture twice, in two clones, with a key of
-# its own, and checks
-# what a user checks.
+# its own, and checks what a user checks.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d /var/tmp/rkt-release-XXXXXX)
