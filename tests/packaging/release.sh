@@ -26,8 +26,7 @@ git -C "$work/one" tag v9.9.9
 echo > "$work/one/stray"
 refused 'not committed' one
 rm "$work/one/stray"
-git clone -q "$work/one" "$work/a second one"
-mv "$work/a second one" "$work/two"
+git clone -q "$work/one" "$work/two"
 
 release one
 out=$work/one/dist/release/9.9.9
