@@ -10,8 +10,8 @@ import (
 	"github.com/rkt/rkt/v2/proto/manifest"
 )
 
-// Build makes a plugin's directory of Go packages for a test: the plugin of pkg, its plugin.json as the binary prints it,
-// and its further programs, by file name. Everything is linked statically, as for a release. The directory goes away
+// Build makes a plugin's directory of Go packages for a test: the plugin of pkg, its plugin.json and the schema of its
+// configuration as the binary writes them, and its further programs, by file name. Everything is linked statically, as for a release. The directory goes away
 // with the test.
 func Build(t T, pkg string, programs map[string]string) string {
 	t.Helper()
@@ -52,7 +52,7 @@ func build(base, pkg string, programs map[string]string) (string, error) {
 	dir := filepath.Join(base, m.Name)
 	err = os.Mkdir(dir, 0o755)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, manifest.FileName), text, 0o644)
+		err = exec.Command(binary, "manifest", dir).Run() // with the schema of its configuration, if it has one
 	}
 	if err == nil {
 		err = os.Rename(binary, filepath.Join(dir, m.Exec))

@@ -30,9 +30,11 @@ func (r *Reporter) listen() error {
 	if err != nil {
 		return err
 	}
-	old := unix.Umask(0o177)
-	err = unix.Bind(fd, &unix.SockaddrUnix{Name: poddir.ControlSock})
-	unix.Umask(old)
+	// The name gets the mode of the socket. A umask is the whole process's, and the Flavor makes files meanwhile.
+	err = unix.Fchmod(fd, 0o600)
+	if err == nil {
+		err = unix.Bind(fd, &unix.SockaddrUnix{Name: poddir.ControlSock})
+	}
 	if err == nil {
 		err = unix.Listen(fd, maxClients)
 	}

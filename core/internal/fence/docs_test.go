@@ -18,7 +18,7 @@ func TestThreatModelNamesTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := 0
-	word := regexp.MustCompile("`([a-z][a-z0-9/]*)`|\\b(Test[A-Z][A-Za-z0-9]*)\\b|\\b([a-z]+)\\.txtar\\b")
+	word := regexp.MustCompile("`([a-z][a-z0-9/-]*)`|\\b(Test[A-Z][A-Za-z0-9]*)\\b|\\b([a-z]+)\\.txtar\\b")
 	for _, line := range strings.Split(string(b), "\n") {
 		dir := ""
 		for _, m := range word.FindAllStringSubmatch(line, -1) {

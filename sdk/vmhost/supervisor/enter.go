@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,12 +30,17 @@ func (f *Flavor) serveEnter() error {
 	if err := os.Remove(enterPath); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	old := unix.Umask(0o177)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: enterPath, Net: "unix"})
-	unix.Umask(old)
+	// The name gets the mode of the socket. A umask is the whole process's, which makes other files meanwhile.
+	private := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		cerr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) })
+		return errors.Join(cerr, err)
+	}}
+	listener, err := private.Listen(f.ctx, "unix", enterPath)
 	if err != nil {
 		return fmt.Errorf("listen for rkt enter: %w", err)
 	}
+	l := listener.(*net.UnixListener)
 	l.SetUnlinkOnClose(false)
 	context.AfterFunc(f.ctx, func() { l.Close() })
 	go func() {

@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -21,39 +22,47 @@ func machines() map[string]elf.Machine {
 	}
 }
 
-// binaries calls f with every ELF file that the manifest names. exec is one, or a script where core runs scripts; a
-// program may be a script.
+// binaries calls f with every file that the manifest names and that is there, with its ELF form, or nil when it has none.
+// exec is a binary, or a script where core runs scripts; a program may be a script.
 func binaries(e *suite.Env, f func(name string, b *elf.File) error) error {
-	if err := parsed(e); err != nil {
-		return err
-	}
-	for i, name := range files(e) {
-		file, err := os.Open(filepath.Join(e.Plugin.Dir, name))
+	return present(e, func(name, path string) error {
+		file, err := os.Open(path)
 		if err != nil {
 			return err
 		}
+		defer file.Close()
 		b, err := elf.NewFile(file)
-		if err != nil && i == 0 {
-			if err := scripted(e, file); err != nil {
-				file.Close()
-				return fmt.Errorf("%s is not an ELF binary, and %w", name, err)
-			}
-		}
-		if err == nil {
-			err = f(name, b)
-		} else {
-			err = nil
-		}
-		file.Close()
 		if err != nil {
+			b = nil
+		}
+		return f(name, b)
+	})
+}
+
+// present calls f with every file that the manifest names and that is there; PL-FILE-03 finds those that are not.
+func present(e *suite.Env, f func(name, path string) error) error {
+	if err := parsed(e); err != nil {
+		return err
+	}
+	for _, name := range files(e) {
+		path := filepath.Join(e.Plugin.Dir, name)
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := f(name, path); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// scripted says why a file that is no ELF binary cannot be a script either.
-func scripted(e *suite.Env, file *os.File) error {
+// scripted says why exec, which is no ELF binary, cannot be a script either.
+func scripted(e *suite.Env) error {
+	file, err := os.Open(filepath.Join(e.Plugin.Dir, e.Manifest.Exec))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
 	path, _, err := launch.Script(file)
 	switch {
 	case err != nil:
@@ -76,7 +85,12 @@ func arch(e *suite.Env) error {
 		return suite.Skip("the kit does not know the ELF machine of %s", runtime.GOARCH)
 	}
 	return binaries(e, func(name string, b *elf.File) error {
-		if b.Machine != want {
+		if b == nil && name == e.Manifest.Exec {
+			if err := scripted(e); err != nil {
+				return fmt.Errorf("%s is not an ELF binary, and %w", name, err)
+			}
+		}
+		if b != nil && b.Machine != want {
 			return fmt.Errorf("%s is built for %v, this machine is %s", name, b.Machine, runtime.GOARCH)
 		}
 		return nil
@@ -85,6 +99,9 @@ func arch(e *suite.Env) error {
 
 func linked(e *suite.Env) error {
 	return binaries(e, func(name string, b *elf.File) error {
+		if b == nil {
+			return nil // PL-FILE-04 finds it
+		}
 		for _, p := range b.Progs {
 			if p.Type == elf.PT_INTERP {
 				return fmt.Errorf("%s wants a dynamic linker, which a pinned copy cannot count on: build it static (Go: CGO_ENABLED=0)", name)

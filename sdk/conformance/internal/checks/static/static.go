@@ -87,11 +87,7 @@ func programs(e *suite.Env) error {
 }
 
 func privileges(e *suite.Env) error {
-	if err := parsed(e); err != nil {
-		return err
-	}
-	for _, name := range files(e) {
-		path := filepath.Join(e.Plugin.Dir, name)
+	return present(e, func(name, path string) error {
 		fi, err := os.Lstat(path)
 		if err != nil {
 			return err
@@ -102,24 +98,25 @@ func privileges(e *suite.Env) error {
 		if n, err := unix.Lgetxattr(path, "security.capability", nil); err == nil && n > 0 {
 			return fmt.Errorf("%s has file capabilities", name)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func writable(e *suite.Env) error {
-	if err := parsed(e); err != nil {
-		return err
-	}
-	for _, name := range append(files(e), ".", manifest.FileName) {
-		fi, err := os.Lstat(filepath.Join(e.Plugin.Dir, name))
+	look := func(name, path string) error {
+		fi, err := os.Lstat(path)
 		if err != nil {
 			return err
 		}
 		if fi.Mode()&0o022 != 0 {
 			return fmt.Errorf("%s can be written by group or others (mode %v)", name, fi.Mode())
 		}
+		return nil
 	}
-	return nil
+	if err := present(e, look); err != nil {
+		return err
+	}
+	return errors.Join(look("the directory", e.Plugin.Dir), look(manifest.FileName, filepath.Join(e.Plugin.Dir, manifest.FileName)))
 }
 
 func provides(e *suite.Env) error {
