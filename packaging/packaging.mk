@@ -11,7 +11,7 @@ QEMU_amd64 := x86
 QEMU_arm64 := arm
 QEMU_RPM_amd64 := x86
 QEMU_RPM_arm64 := aarch64
-RELEASE_ENV := VERSION='$(VERSION)' GOARCH='$(GOARCH)' MAINTAINER='$(MAINTAINER)' STAGE='$(STAGE)' \
+RELEASE_ENV := VERSION='$(VERSION)' PKG_ARCH='$(GOARCH)' MAINTAINER='$(MAINTAINER)' STAGE='$(STAGE)' \
                QEMU_ARCH='$(QEMU_$(GOARCH))' QEMU_RPM='$(QEMU_RPM_$(GOARCH))'
 
 .PHONY: install-rkt install-system install-dev packages packages-built packages-next packages-test guest-packages-test release release-test
@@ -38,8 +38,8 @@ install-dev:
 	cd proto && for f in $$(find rkt -name '*.proto' | sort); do \
 	  install -D -m 0644 $$f $(abspath $(DESTDIR)/$(PREFIX))/share/rkt/proto/$$f || exit 1; \
 	done
-	for f in docs/plugins.md docs/errors.md docs/on-disk.md; do \
-	  install -D -m 0644 $$f $(DESTDIR)$(PREFIX)/share/doc/rkt-dev/$${f##*/} || exit 1; \
+	for f in $$(find docs/plugins* $(wildcard docs/errors.md docs/on-disk.md docs/stability.md docs/conformance.md) -type f); do \
+	  install -D -m 0644 $$f $(DESTDIR)$(PREFIX)/share/doc/rkt-dev/$$f || exit 1; \
 	done
 	if [ -e $(DIST)/bin/rkt-conformance ]; then \
 	  install -D -m 0755 $(DIST)/bin/rkt-conformance $(DESTDIR)$(PREFIX)/bin/rkt-conformance; \

@@ -1,7 +1,6 @@
 #!/bin/bash
 # Usage: tests/packaging/release.sh: makes a release for this machine's architecture twice, in two clones, with a key of
-# its own, and checks
-# what a user checks.
+# its own, and checks what a user checks.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d /var/tmp/rkt-release-XXXXXX)
@@ -27,8 +26,7 @@ git -C "$work/one" tag v9.9.9
 echo > "$work/one/stray"
 refused 'not committed' one
 rm "$work/one/stray"
-git clone -q "$work/one" "$work/a second one"
-mv "$work/a second one" "$work/two"
+git clone -q "$work/one" "$work/two"
 
 release one
 out=$work/one/dist/release/9.9.9
