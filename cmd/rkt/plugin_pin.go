@@ -1,14 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/rkt/rkt/v2/core/engine"
 	"github.com/rkt/rkt/v2/core/lock"
 )
 
-// pinJSON is a plugin in plugin pin.
+// pinJSON is a plugin in plugin pin and unpin: what it is bound to, or was.
 type pinJSON struct {
 	Name      string            `json:"name"`
 	Version   string            `json:"version"`
@@ -17,53 +19,45 @@ type pinJSON struct {
 	Files     map[string]string `json:"files"`
 }
 
+func newPinJSON(name string, p lock.Pin) pinJSON {
+	if p.Files == nil {
+		p.Files = map[string]string{}
+	}
+	return pinJSON{Name: name, Version: p.Version, Directory: p.Directory, Digest: p.Digest, Files: p.Files}
+}
+
 func (a *app) pluginPinCmd() *cobra.Command {
-	var form string
+	var form format
 	c := &cobra.Command{
 		Use:   "pin [FLAGS] NAME...",
 		Short: "allow these plugins no other bytes than they have now",
-		Long: `Write the SHA-256 of each plugin's files (plugin.json, its binary and its programs) into plugins.lock of the local
+		Long: `Write the SHA-256 of each plugin's files (plugin.json, its binary and its programs) into ` + lock.FileName + ` of the local
 configuration. From then on rkt refuses whatever else bears the name, wherever it is found, before a byte of it runs;
 --insecure-options=plugin does not change that. Pods that run are not touched: they keep the copy they were started
 with, and are entered, stopped and collected by it.
 
-After an upgrade that you have checked, pin again. Plugins that are not named are not affected.`,
+An upgrade is refused until it is pinned in turn: rkt plugin inspect shows the sums of its files and runs nothing.
+Plugins that are not named are not affected.`,
 		Example: `  rkt plugin pin stage1-linux network-cni
-  apt-get upgrade rkt-stage1-linux && rkt plugin check stage1-linux ; rkt plugin pin stage1-linux`,
+  rkt plugin inspect stage1-linux && rkt plugin pin stage1-linux`,
 		Args:              somePlugins,
 		ValidArgsFunction: a.completePlugins,
 	}
-	c.Flags().StringVar(&form, "format", "", "json or json-pretty")
+	addFormat(c, &form)
 	c.RunE = func(cmd *cobra.Command, names []string) error {
-		if err := format(form).check(); err != nil {
-			return err
-		}
-		e, err := a.engine()
-		if err != nil {
-			return err
-		}
-		out := []pinJSON{}
-		for _, name := range names {
-			p, err := e.PinPlugin(cmd.Context(), name)
-			if err != nil {
-				return err
-			}
-			out = append(out, pinJSON{Name: name, Version: p.Version, Directory: p.Directory, Digest: p.Digest, Files: p.Files})
-			if form == "" {
-				fmt.Fprintf(a.stdout, "pinned %s %s of %s to %s\n", name, oneLine(p.Version), oneLine(p.Directory), p.Digest)
-			}
-		}
-		if form != "" {
-			return format(form).print(a.stdout, out)
-		}
-		return nil
+		return a.eachPin(names, form, func(e *engine.Engine, name string) (lock.Pin, error) {
+			return e.PinPlugin(cmd.Context(), name)
+		}, func(p pinJSON) {
+			fmt.Fprintf(a.stdout, "pinned %s %s of %s to %s\n", p.Name, oneLine(p.Version), oneLine(p.Directory), p.Digest)
+		})
 	}
 	return c
 }
 
 func (a *app) pluginUnpinCmd() *cobra.Command {
-	return &cobra.Command{
-		Use:   "unpin NAME...",
+	var form format
+	c := &cobra.Command{
+		Use:   "unpin [FLAGS] NAME...",
 		Short: "allow these plugins any bytes again",
 		Long: `Take plugins out of ` + lock.FileName + ` of the local configuration. What is asked of their owners and modes stays. The
 plugins need not be installed any more.`,
@@ -75,18 +69,38 @@ plugins need not be installed any more.`,
 			}
 			return e.PinnedNames(), cobra.ShellCompDirectiveNoFileComp
 		},
-		RunE: func(cmd *cobra.Command, names []string) error {
-			e, err := a.engine()
-			if err != nil {
-				return err
-			}
-			for _, name := range names {
-				if err := e.UnpinPlugin(cmd.Context(), name); err != nil {
-					return err
-				}
-				fmt.Fprintf(a.stdout, "unpinned %s\n", name)
-			}
-			return nil
-		},
 	}
+	addFormat(c, &form)
+	c.RunE = func(cmd *cobra.Command, names []string) error {
+		return a.eachPin(names, form, func(e *engine.Engine, name string) (lock.Pin, error) {
+			return e.UnpinPlugin(cmd.Context(), name)
+		}, func(p pinJSON) { fmt.Fprintf(a.stdout, "unpinned %s\n", p.Name) })
+	}
+	return c
+}
+
+// eachPin does one thing to each plugin, up to the first that fails, and shows what was done.
+func (a *app) eachPin(names []string, form format, do func(*engine.Engine, string) (lock.Pin, error), show func(pinJSON)) error {
+	if err := form.check(); err != nil {
+		return err
+	}
+	e, err := a.engine()
+	if err != nil {
+		return err
+	}
+	out := []pinJSON{}
+	for _, name := range names {
+		var p lock.Pin
+		if p, err = do(e, name); err != nil {
+			break
+		}
+		out = append(out, newPinJSON(name, p))
+		if form == "" {
+			show(out[len(out)-1])
+		}
+	}
+	if form != "" {
+		err = errors.Join(form.print(a.stdout, out), err)
+	}
+	return err
 }

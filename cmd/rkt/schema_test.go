@@ -45,6 +45,7 @@ func documents() map[string]document {
 		"plugin-list":         {of: reflect.TypeFor[[]pluginJSON](), what: "every plugin that discovery finds"},
 		"plugin-inspect":      {of: reflect.TypeFor[pluginDetailJSON](), what: "all that is known of one plugin"},
 		"plugin-pin":          {of: reflect.TypeFor[[]pinJSON](), what: "what is allowed from now on, in the order of the arguments"},
+		"plugin-unpin":        {of: reflect.TypeFor[[]pinJSON](), what: "what was allowed until now, in the order of the arguments"},
 		"plugin-in-use":       {of: reflect.TypeFor[[]pluginUseJSON](), what: "the copies of plugins that pods hold"},
 		"plugin-config-check": {of: reflect.TypeFor[[]configCheckJSON](), what: "the plugins' configurations, with what is wrong"},
 		"plugin-logs":         {of: reflect.TypeFor[[]pluginFailureJSON](), what: "the last failure of each plugin, or of one"},

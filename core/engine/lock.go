@@ -99,15 +99,16 @@ func (e *Engine) PinPlugin(ctx context.Context, name string) (lock.Pin, error) {
 	})
 }
 
-// UnpinPlugin gives a name free. It need not be installed any more.
-func (e *Engine) UnpinPlugin(ctx context.Context, name string) error {
-	return lock.Change(ctx, e.Config.LocalConfig, func(f *lock.File) (bool, error) {
-		if _, ok := f.Plugins[name]; !ok {
+// UnpinPlugin gives a name free, and says what it was bound to. It need not be installed any more.
+func (e *Engine) UnpinPlugin(ctx context.Context, name string) (was lock.Pin, err error) {
+	err = lock.Change(ctx, e.Config.LocalConfig, func(f *lock.File) (ok bool, err error) {
+		if was, ok = f.Plugins[name]; !ok {
 			return false, fmt.Errorf("unpin plugin %s: %s does not have it", name, filepath.Join(e.Config.LocalConfig, lock.FileName))
 		}
 		delete(f.Plugins, name)
 		return true, nil
 	})
+	return was, err
 }
 
 // PinState says how a plugin stands to plugins.lock.

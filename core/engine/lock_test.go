@@ -93,8 +93,11 @@ func TestLock(t *testing.T) {
 	if got, err := e.admitted(copied); err != nil || got != copied {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if err := e.UnpinPlugin(t.Context(), "stage1-x"); err != nil {
-		t.Fatal(err)
+	if was, err := e.UnpinPlugin(t.Context(), "stage1-x"); err != nil || was.Digest != p.Digest {
+		t.Fatalf("%+v, %v", was, err)
+	}
+	if _, err := e.UnpinPlugin(t.Context(), "stage1-x"); err == nil {
+		t.Error("unpinned twice")
 	}
 	e, entry = again(t, dir)
 	if _, _, err := e.pin(entry, plugin.KindStage1); err != nil {

@@ -77,7 +77,7 @@ func (e *Engine) prepare(ctx context.Context, spec PodSpec, uuidFile string, lau
 	if desc.Hostname == "" {
 		desc.Hostname = "rkt-" + p.UUID
 	}
-	if err = writePod(p, desc); err != nil {
+	if err = e.writePod(p, desc); err != nil {
 		return p, nil, err
 	}
 	err = recordPlugin(p, kindStage1, pinned)
@@ -110,13 +110,13 @@ func flavor(e *plugin.Entry) string {
 }
 
 // writePod makes the parts of a pod directory that a start relies on.
-func writePod(p *pod.Pod, desc *poddir.Pod) error {
+func (e *Engine) writePod(p *pod.Pod, desc *poddir.Pod) error {
 	for _, dir := range []string{poddir.StatusDir, poddir.AppsDir, poddir.VolumesDir, poddir.Stage1Dir} {
 		if err := mkdir(p, dir, 0o750); err != nil {
 			return err
 		}
 	}
-	if err := poddir.WriteJSON(p.Path(), poddir.PodFile, desc); err != nil {
+	if err := e.writeDocument(p.Path(), poddir.PodFile, desc); err != nil {
 		return fmt.Errorf("write pod %s: %w", p.UUID, err)
 	}
 	return nil

@@ -204,7 +204,7 @@ func (s *starting) record() error {
 			return fmt.Errorf("make log directory: %w", err)
 		}
 	}
-	return poddir.WriteJSON(s.pod.Path(), poddir.RuntimeFile, s.runtime)
+	return s.engine.writeDocument(s.pod.Path(), poddir.RuntimeFile, s.runtime)
 }
 
 // reap ends the plugins. Nothing may be left when this process becomes the supervisor: it would find children

@@ -121,6 +121,28 @@ func TestIndexCannotBeFooled(t *testing.T) {
 	}
 }
 
+// A warm start, with a lock or without one, reads no binary: what the index says is the answer, be it a lie.
+func TestWarmDigestIsNotHashed(t *testing.T) {
+	p, e := setup(t)
+	settle(t, e)
+	d := mustPin(t, p, e)
+	idx := p.indexFile(e.Dir)
+	b, err := os.ReadFile(idx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lie := strings.Repeat("a", 64)
+	if err := errors.Join(os.WriteFile(idx, []byte(strings.Replace(string(b), d, lie, 1)), 0o644), os.Mkdir(filepath.Join(p.dir, lie), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.Digest(e); err != nil || got != lie {
+		t.Errorf("Digest hashed: %s, %v", got, err)
+	}
+	if got := mustPin(t, p, e); got != lie {
+		t.Errorf("Pin hashed: %s", got)
+	}
+}
+
 // settle waits until the files are old enough for the index to believe their times.
 func settle(t *testing.T, e *plugin.Entry) {
 	t.Helper()

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // scripted installs a plugin that is a script, with an interpreter that plays a good plugin whatever it is given.
@@ -79,8 +81,44 @@ func TestScriptLinks(t *testing.T) {
 	f.Close()
 }
 
+// What was checked is what is executed, whatever is put in its place meanwhile.
+func TestScriptReplaced(t *testing.T) {
+	dir := place(t)
+	e, interp := scripted(t, dir, plain)
+	file, err := os.Open(exe(e))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	checked, err := os.Stat(interp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prog, err := newProgram(file, e, KindFetcher, judge{euid: os.Geteuid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer prog.file.Close()
+	if err := errors.Join(os.Remove(interp), os.WriteFile(interp, []byte("evil"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	cmd, number, err := prog.command(pipes{os.Stdin, os.Stdout, os.Stderr, nil, nil, nil}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(number)
+	if is, err := os.Stat(cmd.Path); err != nil || !os.SameFile(is, checked) {
+		t.Errorf("%s is another file than the one that was checked (%v)", cmd.Path, err)
+	}
+	if is, _ := cmd.ExtraFiles[0].Stat(); !os.SameFile(is, must(file.Stat())) {
+		t.Error("the script is another file than the one that was read")
+	}
+}
+
+func must(fi os.FileInfo, _ error) os.FileInfo { return fi }
+
 func TestScriptRefused(t *testing.T) {
-	must := func(t *testing.T, errs ...error) {
+	do := func(t *testing.T, errs ...error) {
 		t.Helper()
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
@@ -104,22 +142,22 @@ func TestScriptRefused(t *testing.T) {
 		{"a directory", KindFetcher, "#!/usr\n", nil, "not a regular file"},
 		{"below a file", KindFetcher, "#!INTERP/x\n", nil, "not a directory"},
 		{"a script", KindFetcher, "", func(t *testing.T, interp string) {
-			must(t, os.WriteFile(interp, []byte("#!/bin/sh\n"), 0o755))
+			do(t, os.WriteFile(interp, []byte("#!/bin/sh\n"), 0o755))
 		}, "its interpreter: execute"},
-		{"writable", KindFetcher, "", func(t *testing.T, interp string) { must(t, os.Chmod(interp, 0o775)) }, "chmod go-w"},
-		{"setuid", KindFetcher, "", func(t *testing.T, interp string) { must(t, os.Chmod(interp, 0o755|os.ModeSetuid)) }, "setuid"},
-		{"not executable", KindFetcher, "", func(t *testing.T, interp string) { must(t, os.Chmod(interp, 0o644)) }, "cannot be executed"},
-		{"directory writable", KindFetcher, "", func(t *testing.T, interp string) { must(t, os.Chmod(filepath.Dir(interp), 0o777)) }, "chmod go-w"},
-		{"a stranger's", KindFetcher, "", func(t *testing.T, interp string) { must(t, os.Chown(interp, 1234, 0)) }, "belongs to uid 1234"},
+		{"writable", KindFetcher, "", func(t *testing.T, interp string) { do(t, os.Chmod(interp, 0o775)) }, "chmod go-w"},
+		{"setuid", KindFetcher, "", func(t *testing.T, interp string) { do(t, os.Chmod(interp, 0o755|os.ModeSetuid)) }, "setuid"},
+		{"not executable", KindFetcher, "", func(t *testing.T, interp string) { do(t, os.Chmod(interp, 0o644)) }, "cannot be executed"},
+		{"directory writable", KindFetcher, "", func(t *testing.T, interp string) { do(t, os.Chmod(filepath.Dir(interp), 0o777)) }, "chmod go-w"},
+		{"a stranger's", KindFetcher, "", func(t *testing.T, interp string) { do(t, os.Chown(interp, 1234, 0)) }, "belongs to uid 1234"},
 		{"a stranger's link", KindFetcher, "", func(t *testing.T, interp string) {
-			must(t, os.Rename(interp, interp+"2"), os.Symlink(interp+"2", interp), os.Lchown(interp, 1234, 0))
+			do(t, os.Rename(interp, interp+"2"), os.Symlink(interp+"2", interp), os.Lchown(interp, 1234, 0))
 		}, "is a link of uid 1234"},
 		{"a link into a stranger's", KindFetcher, "", func(t *testing.T, interp string) {
 			other := filepath.Join(filepath.Dir(interp), "other")
-			must(t, os.Mkdir(other, 0o777), os.Chmod(other, 0o777), os.Rename(interp, other+"/x"), os.Symlink("other/x", interp))
+			do(t, os.Mkdir(other, 0o777), os.Chmod(other, 0o777), os.Rename(interp, other+"/x"), os.Symlink("other/x", interp))
 		}, "chmod go-w"},
 		{"a loop", KindFetcher, "", func(t *testing.T, interp string) {
-			must(t, os.Remove(interp), os.Symlink(interp, interp))
+			do(t, os.Remove(interp), os.Symlink(interp, interp))
 		}, "too many links"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -96,6 +96,9 @@ func (p *Plugin) check() (kind, error) {
 	if strings.ContainsAny(p.Module, " \t\r\n\"`()\\") {
 		return kind{}, fmt.Errorf("module %q is no module path", p.Module)
 	}
+	if p.SDK == "" && strings.Contains(p.Version, "-") {
+		return kind{}, fmt.Errorf("rkt %s is no release that go.mod could name: give the checkout to build against (--sdk=DIR)", p.Version)
+	}
 	return kinds()[i], nil
 }
 

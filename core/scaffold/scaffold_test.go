@@ -87,6 +87,7 @@ func TestRefuses(t *testing.T) {
 		{Plugin{Kind: "stage1", Name: "Mine"}, "is not of the form"},
 		{Plugin{Kind: "stage1", Name: ""}, "is not of the form"},
 		{Plugin{Kind: "stage1", Name: "x", Module: "a\nreplace b => c"}, "is no module path"},
+		{Plugin{Kind: "stage1", Name: "x", Version: "2.0.0-dev"}, "is no release that go.mod could name"},
 		{Plugin{Kind: "stage1", Name: "x", Dir: full}, "is not empty"},
 		{Plugin{Kind: "stage1", Name: "x", Dir: file}, "not a directory"},
 		{Plugin{Kind: "stage1", Name: "x", SDK: filepath.Join(dir, "none")}, "read the checkout of rkt"},

@@ -64,7 +64,7 @@ func (b *peers) vm(n int) error {
 	}
 	show("start in a machine, accel "+v.accel, rows)
 	fmt.Printf("%-44s %9.2f\n", "ratio of the minima", float64(slices.Min(rows[1].wall))/float64(slices.Min(rows[0].wall)))
-	return nil
+	return b.vmMemory(v, initramfs)
 }
 
 // machine is the kernel that the machines of a run boot, and the configuration that has rkt boot it.
@@ -103,38 +103,49 @@ func (m *machine) initramfs(b *peers) (string, error) {
 
 // bare boots a machine of the size that a pod of one app without a limit gets, and ends it at the agent's greeting.
 func bare(accel, kernel, initramfs string) (time.Duration, *os.ProcessState, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	begin := time.Now()
+	cmd, agent, err := bareQEMU(accel, kernel, initramfs, "-m", "256M")
 	if err != nil {
 		return 0, nil, err
 	}
+	took := time.Since(begin)
+	defer agent.Close()
+	cmd.Process.Kill()
+	cmd.Wait()
+	return took, cmd.ProcessState, nil
+}
+
+// bareQEMU returns at the agent's greeting. The machine waits for more until the agent's channel is closed.
+func bareQEMU(accel, kernel, initramfs string, more ...string) (*exec.Cmd, io.Closer, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
 	ours, theirs := os.NewFile(uintptr(fds[0]), "agent"), os.NewFile(uintptr(fds[1]), "guest")
-	defer ours.Close()
 	defer theirs.Close()
 	cpu := "max"
 	if accel == "kvm" {
 		cpu = "host"
 	}
-	cmd := exec.Command("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-		"-machine", "q35,accel="+accel+",usb=off,graphics=off,vmport=off,smbus=off,sata=off", "-cpu", cpu, "-smp", "1", "-m", "256M",
+	cmd := exec.Command("qemu-system-x86_64", append([]string{"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+		"-machine", "q35,accel=" + accel + ",usb=off,graphics=off,vmport=off,smbus=off,sata=off", "-cpu", cpu, "-smp", "1",
 		"-kernel", kernel, "-initrd", initramfs,
 		"-append", "console=ttyS0 reboot=t rkt.ctl=port:rkt.ctl panic=-1 quiet loglevel=3 cryptomgr.notests random.trust_cpu=on",
 		"-serial", "null", "-object", "rng-builtin,id=e", "-device", "virtio-rng-pci,rng=e", "-device", "virtio-serial-pci",
-		"-chardev", "socket,id=c,fd=3", "-device", "virtserialport,chardev=c,name=rkt.ctl")
+		"-chardev", "socket,id=c,fd=3", "-device", "virtserialport,chardev=c,name=rkt.ctl"}, more...)...)
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
-	begin := time.Now()
 	if err := cmd.Start(); err != nil {
-		return 0, nil, err
+		return nil, nil, err
 	}
-	theirs.Close()
-	_, rerr := io.ReadFull(ours, make([]byte, 1))
-	took := time.Since(begin)
-	cmd.Process.Kill()
-	cmd.Wait()
-	if rerr != nil {
-		return 0, nil, fmt.Errorf("boot bare machine: %w\n%s", rerr, stderr.String())
+	theirs.Close() // so that its end is seen
+	if _, err := io.ReadFull(ours, make([]byte, 1)); err != nil {
+		ours.Close()
+		cmd.Process.Kill()
+		cmd.Wait()
+		return nil, nil, fmt.Errorf("boot bare machine: %w\n%s", err, stderr.String())
 	}
-	return took, cmd.ProcessState, nil
+	return cmd, ours, nil
 }

@@ -89,9 +89,11 @@ func (b *peers) vmio(n int) error {
 
 const ioBytes = 96 << 20
 
-// transfer is what both guests run: dd says itself how long it took, the listener measures the third.
+// transfer is what both guests run: they say by their own clocks, to hundredths, when they begin and end with the
+// file (Debian's dd of busybox does not say it), and the listener measures what is sent.
 func transfer(box, addr string) string {
-	s := "set -e; b=" + box + "; $b dd if=/vol/in of=/dev/null bs=1M; $b dd if=/dev/zero of=/vol/out bs=1M count=96 conv=fsync; $b rm /vol/out"
+	s := "set -e; b=" + box + "; now() { read up idle < /proc/uptime; echo now $up; }; " +
+		"now; $b dd if=/vol/in of=/dev/null bs=1M 2>/dev/null; now; $b dd if=/dev/zero of=/vol/out bs=1M count=96 conv=fsync 2>/dev/null; now; $b rm /vol/out"
 	if addr == "" {
 		return s
 	}
@@ -106,7 +108,7 @@ func transfer(box, addr string) string {
 // figures are MB/s: read, written, sent.
 type figures [3][]float64
 
-var copied = regexp.MustCompile(`copied, ([0-9.]+) seconds`)
+var now = regexp.MustCompile(`now ([0-9.]+)`)
 
 // take runs a guest once beside a listener that swallows what it sends.
 func (f *figures) take(listen func() (net.Listener, error), run func(addr string) (string, error)) error {
@@ -121,16 +123,18 @@ func (f *figures) take(listen func() (net.Listener, error), run func(addr string
 	if err != nil {
 		return err
 	}
-	said := copied.FindAllStringSubmatch(out, -1)
-	if len(said) != 2 {
-		return fmt.Errorf("measure files in a machine: dd did not say how long it took:\n%s", out)
+	said := now.FindAllStringSubmatch(out, -1)
+	if len(said) != 3 {
+		return fmt.Errorf("measure files in a machine: it did not say how long it took:\n%s", out)
 	}
+	var at [3]float64
 	for i, s := range said {
-		seconds, err := strconv.ParseFloat(s[1], 64)
-		if err != nil {
+		if at[i], err = strconv.ParseFloat(s[1], 64); err != nil {
 			return err
 		}
-		f[i] = append(f[i], ioBytes/1e6/seconds)
+	}
+	for i := range 2 {
+		f[i] = append(f[i], ioBytes/1e6/max(at[i+1]-at[i], 0.01))
 	}
 	l.Close() // a guest that never connected is not waited for
 	r := <-rate
@@ -169,7 +173,6 @@ type bareIO struct {
 	machine
 	dir, volume, box string
 	initrd           string
-	virtiofsd        []string
 }
 
 const (
@@ -181,15 +184,6 @@ const (
 // prepare puts busybox and an init of the bench's beside rkt's own, in a second archive that the kernel unpacks
 // over the first.
 func (m *bareIO) prepare(initramfs string) error {
-	for _, p := range []string{"/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd", "/usr/lib/virtiofsd"} {
-		if _, err := os.Stat(p); err == nil {
-			m.virtiofsd = []string{p}
-			break
-		}
-	}
-	if m.virtiofsd == nil {
-		return errors.New("measure files in a machine: no virtiofsd (apt-get install qemu-system-common)")
-	}
 	root := filepath.Join(m.dir, "bare")
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return err
@@ -250,6 +244,31 @@ func (m *bareIO) listen() (net.Listener, error) {
 	return r.l, r.err
 }
 
+// bareShare serves a directory on a socket, with the options of a pod's.
+func bareShare(dir, volume string) (*exec.Cmd, string, error) {
+	places := []string{"/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd", "/usr/lib/virtiofsd"}
+	i := slices.IndexFunc(places, func(p string) bool { _, err := os.Stat(p); return err == nil })
+	if i < 0 {
+		return nil, "", errors.New("measure files in a machine: no virtiofsd (apt-get install qemu-system-common)")
+	}
+	socket := filepath.Join(dir, "share.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		return nil, "", err
+	}
+	l.SetUnlinkOnClose(false)
+	defer l.Close()
+	listening, err := l.File()
+	if err != nil {
+		return nil, "", err
+	}
+	defer listening.Close()
+	share := exec.Command(places[i], "--fd=3", "-o", "source="+volume, "-o", "sandbox=chroot", "-o", "cache=auto", "-o", "timeout=0", "-o", "xattr", "-o", "log_level=err", "--rlimit-nofile=0", "-f")
+	share.ExtraFiles = []*os.File{listening}
+	share.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return share, socket, share.Start()
+}
+
 // run boots the machine, whose init reads what to do from the share, and returns its console.
 func (m *bareIO) run(addr string) (string, error) {
 	script := filepath.Join(m.volume, "script")
@@ -259,26 +278,11 @@ func (m *bareIO) run(addr string) (string, error) {
 	defer os.Remove(script)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	socket := filepath.Join(m.dir, "share.sock")
+	share, socket, err := bareShare(m.dir, m.volume)
+	if err != nil {
+		return "", err
+	}
 	defer os.Remove(socket)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
-	if err != nil {
-		return "", err
-	}
-	l.SetUnlinkOnClose(false)
-	defer l.Close()
-	listening, err := l.File()
-	if err != nil {
-		return "", err
-	}
-	defer listening.Close()
-	// The options are those of the pod's.
-	share := exec.CommandContext(ctx, m.virtiofsd[0], "--fd=3", "-o", "source="+m.volume, "-o", "sandbox=chroot", "-o", "cache=auto", "-o", "timeout=0", "-o", "xattr", "-o", "log_level=err", "--rlimit-nofile=0", "-f")
-	share.ExtraFiles = []*os.File{listening}
-	share.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := share.Start(); err != nil {
-		return "", err
-	}
 	defer share.Wait()
 	defer share.Process.Kill()
 	cpu := "max"

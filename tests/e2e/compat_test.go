@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,9 +33,16 @@ func TestCompat(t *testing.T) {
 					}
 					env.Setenv("PORT", port)
 					env.Setenv("OLD", dist)
-					return setup(env)
+					return errors.Join(setup(env), configureFlavor("qemu", filepath.Join(env.WorkDir, "etc")))
 				},
 				Cmds: commands(),
+				Condition: func(cond string) (bool, error) {
+					if cond != "vm" {
+						return false, fmt.Errorf("unknown condition %q", cond)
+					}
+					_, err := os.Stat(filepath.Join(dist, "lib/rkt/plugins/stage1-qemu"))
+					return err == nil && os.Getenv(envKernel) != "" && os.Getenv(envFlavors) != "linux", nil
+				},
 			})
 		})
 	}
@@ -61,8 +69,8 @@ func states(t *testing.T) []string {
 	return out
 }
 
-// oldPlugins are those that pods and images of TestCompat need; all were there in every state.
-const oldPlugins = "fetcher-docker fetcher-aci verifier-openpgp network-cni stage1-linux"
+// oldPlugins are those that pods and images of TestCompat need, as far as a state has them.
+const oldPlugins = "fetcher-docker fetcher-aci verifier-openpgp network-cni stage1-linux stage1-qemu"
 
 // buildOld builds a commit, once, below .cache, and returns its dist.
 func buildOld(t *testing.T, commit string) string {
@@ -83,7 +91,8 @@ func buildOld(t *testing.T, commit string) string {
 		t.Fatal(err)
 	}
 	build := fmt.Sprintf(`set -e; rm -rf src dist.tmp; mkdir src; git -C %s archive %s | tar -x -C src
-make -s -C src rkt plugins DIST=../dist.tmp PLUGINS=%q >make.log 2>&1 || { tail -n 20 make.log; exit 1; }
+cd src/plugins; plugins=$(ls -d %s 2>/dev/null || true); cd ../..
+make -s -C src rkt plugins DIST=../dist.tmp PLUGINS="$(echo $plugins)" >make.log 2>&1 || { tail -n 20 make.log; exit 1; }
 rm -rf src; mv dist.tmp dist`, root, commit, oldPlugins)
 	if _, err := tool("sh", "-c", "cd "+cache+" && "+build); err != nil {
 		t.Fatalf("build %s: %v", commit, err)

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -18,10 +17,6 @@ func TestScaffold(t *testing.T) {
 	checkout, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
-	}
-	kit := true
-	if _, err := os.Stat(filepath.Join(checkout, "sdk/conformance")); err != nil {
-		kit = false
 	}
 	c := newCrash(t, "scaffold", 0)
 	dist := filepath.Join(shared.work, "scaffold-dist")
@@ -45,13 +40,11 @@ func TestScaffold(t *testing.T) {
 			if out, err := tool("gofmt", "-l", dir); err != nil || out != "" {
 				t.Errorf("gofmt: %s %v", out, err)
 			}
-			target := "build"
-			if kit {
-				target = "test" // level 1 of the conformance kit with it
-			}
-			if out, err := tool("make", "-C", dir, target, "install", "DESTDIR="+dist, "PREFIX="); err != nil {
+			// test is level 1 of the conformance kit with it.
+			if out, err := tool("make", "-C", dir, "test", "install", "DESTDIR="+dist, "PREFIX="); err != nil {
 				t.Fatalf("%s", out)
 			}
+			packages(t, dir)
 			var found struct {
 				State    string
 				Manifest struct{ Provides []struct{ Service string } }
@@ -65,7 +58,7 @@ func TestScaffold(t *testing.T) {
 			if out := rkt(t, "plugin", "check", name); !strings.Contains(out, "starts and says what it is") {
 				t.Errorf("%s", out)
 			}
-			cmd := c.command("plugin", "new", "--output="+dir, kind, name)
+			cmd := c.command("plugin", "new", "--sdk="+checkout, "--output="+dir, kind, name)
 			if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "is not empty") {
 				t.Errorf("begun twice: %v\n%s", err, out)
 			}
@@ -78,4 +71,20 @@ func TestScaffold(t *testing.T) {
 			t.Errorf("%s", out)
 		}
 	})
+}
+
+// packages builds the deb and the rpm by the module's own recipe, where there is an nfpm.
+func packages(t *testing.T, dir string) {
+	t.Helper()
+	if _, err := exec.LookPath("nfpm"); err != nil {
+		return
+	}
+	if out, err := tool("make", "-C", dir, "packages"); err != nil {
+		t.Errorf("%s", out)
+	}
+	for _, suffix := range []string{"deb", "rpm"} {
+		if found, _ := filepath.Glob(filepath.Join(dir, "dist", "*."+suffix)); len(found) != 1 {
+			t.Errorf("%d packages of kind %s", len(found), suffix)
+		}
+	}
 }

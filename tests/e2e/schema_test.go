@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -42,4 +45,35 @@ func validate(name string, value any) error {
 		return err
 	}
 	return resolved.Validate(value)
+}
+
+// TestScriptsHoldSchemas: a script that has a verb print JSON holds it to the schema in the next line, so that no
+// document goes unseen.
+func TestScriptsHoldSchemas(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/*/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	prints := regexp.MustCompile(`^((\[\S+\] )*)exec (rkt|\$R) ([^|]* )?--format=json`)
+	held := 0
+	for _, name := range scripts {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(b), "\n")
+		for i, line := range lines {
+			m := prints.FindStringSubmatch(line)
+			if m == nil {
+				continue
+			}
+			if i+1 == len(lines) || !strings.HasPrefix(lines[i+1], m[1]+"schema ") {
+				t.Errorf("%s:%d: %s: the next line is not \"schema NAME stdout\"", name, i+1, line)
+			}
+			held++
+		}
+	}
+	if held < 20 {
+		t.Errorf("%d documents are held to their schemas; the pattern misses some", held)
+	}
 }

@@ -44,6 +44,21 @@ func TestRelations(t *testing.T) {
 	}
 }
 
+// TestArchitecture: a package is of the architecture that was built, on whatever machine.
+func TestArchitecture(t *testing.T) {
+	for goarch, want := range map[string][2]string{"amd64": {"amd64", "x86_64"}, "arm64": {"arm64", "aarch64"}} {
+		out := t.TempDir()
+		if err := build(out, "package-rkt-dev", "GOARCH="+goarch); err != nil {
+			t.Fatal(err)
+		}
+		deb := strings.TrimSpace(run(t, "dpkg-deb", "-f", one(t, out, "rkt-dev", "deb"), "Architecture"))
+		rpm := run(t, "rpm", "-qp", "--qf", "%{ARCH}", one(t, out, "rkt-dev", "rpm"))
+		if deb != want[0] || rpm != want[1] {
+			t.Errorf("built for %s, the packages say %s and %s", goarch, deb, rpm)
+		}
+	}
+}
+
 // TestScripts: only rkt has scripts, and each is one that sh can read.
 func TestScripts(t *testing.T) {
 	for _, name := range names() {

@@ -54,10 +54,10 @@ class Layout:
                 if self.digest(alg, f) == (name, want["size"]):
                     return
             os.unlink(final)
+        told = 0
         for resume in (True, False):
             with open(final + ".partial", "a+b") as partial:
-                hashed = hashlib.new(alg)
-                done = 0
+                hashed, done = hashlib.new(alg), 0
                 if resume:
                     partial.seek(0)
                     done = self.hash_all(hashed, partial)
@@ -65,8 +65,12 @@ class Layout:
                     partial.truncate(0)
                     hashed, done = hashlib.new(alg), 0
                 resumed = done > 0
-                yield from self.copy(want, file, partial, hashed, done)
-            if hashed.hexdigest() == name and os.path.getsize(final + ".partial") == want["size"]:
+                file.seek(done)
+                for done in self.copy(file, partial, hashed, done, want["size"]):
+                    told = max(told, done)  # bars never go back, though we may
+                    yield Step(want["digest"], told, want["size"])
+            whole = os.path.getsize(final + ".partial") == want["size"] and not file.read(1)
+            if whole and hashed.hexdigest() == name:
                 os.rename(final + ".partial", final)
                 return
             if not resumed:
@@ -74,19 +78,17 @@ class Layout:
         os.unlink(final + ".partial")
         raise serve.Error("DIGEST_MISMATCH", f"blob {want['digest']}: the bytes are not the promised ones")
 
-    def copy(self, want, file, partial, hashed, done):
-        file.seek(done)
-        total, told = want["size"], 0.0
-        while block := file.read(min(CHUNK, total - done + 1)):
+    def copy(self, file, partial, hashed, done, total):
+        """Appends up to total bytes in all, yielding now and then how many there are."""
+        told = 0.0
+        while block := file.read(min(CHUNK, total - done)):
             self.check()
-            if done + len(block) > total:
-                return  # more than promised: nothing of it is written
             partial.write(block)
             hashed.update(block)
             done += len(block)
             if done == total or time.monotonic() - told > 0.1:
                 told = time.monotonic()
-                yield Step(want["digest"], done, total)
+                yield done
 
     def hash_all(self, hashed, file):
         done = 0

@@ -165,7 +165,7 @@ type Access struct {
 	SignatureFile string                 `protobuf:"bytes,4,opt,name=signature_file,json=signatureFile,proto3" json:"signature_file,omitempty"`  // --signature; readable by the fetcher
 	WantSignature bool                   `protobuf:"varint,5,opt,name=want_signature,json=wantSignature,proto3" json:"want_signature,omitempty"` // a detached signature must be delivered beside the image, as a blob of its own
 	// Deliver the signatures alone, so that a signer nobody trusts is refused before the image is moved: done has of
-	// the image its media type alone. No signature is no error: a server may hold it back until the image was asked
+	// the image its media type alone, and no other blob is there than the signatures (FE-SIGN-01). No signature is no error: a server may hold it back until the image was asked
 	// for. The call without this field follows, on the same directory. Only with capability "signatures".
 	SignaturesOnly bool `protobuf:"varint,6,opt,name=signatures_only,json=signaturesOnly,proto3" json:"signatures_only,omitempty"`
 	unknownFields  protoimpl.UnknownFields

@@ -87,7 +87,8 @@ type VerifyRequest struct {
 	Name       string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`             // the name that trust is asked for: "example.com/app"
 	Keys       []*Key                 `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`             // trusted for this name
 	// The image's bytes are not there yet: judge by the signatures and keys alone. ACCEPT then means that they would
-	// be accepted over the right bytes, and is asked again when the image is there. Only with capability "signers".
+	// be accepted over the right bytes (VE-SIGN-01), never that somebody else's would (VE-SIGN-02); it is asked again when
+	// the image is there. Only with capability "signers".
 	SignersOnly   bool `protobuf:"varint,6,opt,name=signers_only,json=signersOnly,proto3" json:"signers_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -97,6 +97,7 @@ func fetchers() []Fault {
 		http("12", "sends-credentials-along"),
 		http("13", "sends-credentials-to-anybody"),
 		http("14", "has-no-patience"),
+		pair(kind, "FE-FETCH-01", "moves-images-for-signatures", "FE-SIGN-01"),
 		one(kind, "FE-RESOLVE-", "01", "resolves-another-name"),
 		one(kind, "FE-RESOLVE-", "02", "resolves-by-chance"),
 		one(kind, "FE-RESOLVE-", "03", "resolves-anything"),
@@ -126,6 +127,8 @@ func verifiers() []Fault {
 		verify("14", "changes-its-mind"),
 		verify("15", "gives-no-word-why"),
 		verify("16", "keeps-images-in-memory"),
+		one(kind, "VE-SIGN-", "01", "needs-the-image"),
+		one(kind, "VE-SIGN-", "02", "foresees-anything"),
 	}
 }
 

@@ -77,6 +77,11 @@ func (s *fetcher) Fetch(req *fetcherv1.FetchRequest, stream fetcherv1.FetcherSer
 	if _, err := os.Stat(filepath.Join(j.dir, "index.json")); err == nil && s.is("fetches-once") {
 		return fail(reason.Internal, "there is an image already")
 	}
+	if req.GetAccess().GetSignaturesOnly() && !s.is("moves-images-for-signatures") {
+		return stream.Send(&fetcherv1.FetchEvent{Event: &fetcherv1.FetchEvent_Done{Done: &fetcherv1.FetchDone{
+			Image: &fetcherv1.Descriptor{MediaType: manifestType},
+		}}})
+	}
 	if s.is("writes-beside") {
 		_ = os.WriteFile(filepath.Join(filepath.Dir(j.dir), "beside"), nil, 0o600)
 		_ = os.WriteFile(stray(), nil, 0o600)

@@ -59,12 +59,12 @@ func Manifest(kind, fault string) *manifest.Manifest {
 	v := manifest.Provision{Service: "rkt." + kind, Protocols: []uint32{launch.Protocol}}
 	switch kind {
 	case kindFetcher:
-		v.Schemes, v.MediaTypes, v.Capabilities = []string{"docker", "raw"}, []string{rawType}, []string{"resolve", "convert"}
+		v.Schemes, v.MediaTypes, v.Capabilities = []string{"docker", "raw"}, []string{rawType}, []string{"resolve", "signatures", "convert"}
 		if fault == "does-what-it-does-not-claim" {
 			v.MediaTypes, v.Capabilities = nil, nil
 		}
 	case kindVerifier:
-		v.MediaTypes = []string{aciType}
+		v.MediaTypes, v.Capabilities = []string{aciType}, []string{"signers"}
 	case kindNetwork:
 		v.Types, v.Capabilities = []string{"default"}, []string{"check", "sweep"}
 	case kindStage1:

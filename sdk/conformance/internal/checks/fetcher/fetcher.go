@@ -54,6 +54,7 @@ func Checks() []suite.Check {
 		check("FE-HTTP-12", "a credential is not sent along a redirect to another host", credentialRedirect),
 		check("FE-HTTP-13", "a credential is not sent to another host than its own, nor over plain http", credentialPlain),
 		check("FE-HTTP-14", "a slow server is waited for", slow),
+		able("signatures", "FE-SIGN-01", "signatures_only delivers the signatures, and moves no image", signaturesOnly),
 		able("resolve", "FE-RESOLVE-01", "Resolve says what Fetch will fetch", resolves),
 		able("resolve", "FE-RESOLVE-02", "Resolve says the same twice and writes nothing", resolvesAgain),
 		able("resolve", "FE-RESOLVE-03", "Resolve of a missing image is IMAGE_NOT_FOUND", resolvesMissing),

@@ -36,6 +36,11 @@ func Checks() []suite.Check {
 			return err
 		})
 	}
+	able := func(capability, id, title string, run func(context.Context, *suite.Env, *signed) error) suite.Check {
+		c := check(id, title, run)
+		c.Capability = capability
+		return c
+	}
 	return []suite.Check{
 		check("VE-VERIFY-01", "a good signature by a given key is ACCEPT, with its signer", good),
 		never("VE-VERIFY-02", "an image of which one byte differs is never ACCEPT", func(e *suite.Env, c *signed) error {
@@ -86,6 +91,8 @@ func Checks() []suite.Check {
 		check("VE-VERIFY-14", "the same question has the same answer", again),
 		check("VE-VERIFY-15", "what is not ACCEPT has a reason for people", because),
 		check("VE-VERIFY-16", "memory does not grow with the image", memory),
+		able("signers", "VE-SIGN-01", "signers_only: a given key's signature is ACCEPT before the image is there", foreseen),
+		able("signers", "VE-SIGN-02", "signers_only: without the signer's key there is no ACCEPT", foreign),
 	}
 }
 
@@ -141,6 +148,10 @@ func good(ctx context.Context, e *suite.Env, c *signed) error {
 	if err != nil {
 		return err
 	}
+	return accepted(resp)
+}
+
+func accepted(resp *verifierv1.VerifyResponse) error {
 	if resp.GetVerdict() != verifierv1.VerifyResponse_VERDICT_ACCEPT {
 		return fmt.Errorf("the verdict is %v: %s", resp.GetVerdict(), resp.GetReason())
 	}
