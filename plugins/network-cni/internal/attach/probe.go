@@ -56,7 +56,7 @@ func foreign() plugin.Finding {
 	all, err := hostnet.Foreign()
 	switch {
 	case err != nil:
-		return plugin.Finding{ID: "forward-filter", Summary: err.Error()}
+		return plugin.Finding{ID: "forward-filter", Summary: err.Error(), Remedy: "look as root: nft list ruleset"}
 	case len(all) == 0:
 		return plugin.Finding{ID: "forward-filter", OK: true, Summary: "no other nftables filter drops forwarded packets"}
 	}
