@@ -33,12 +33,16 @@
 // none fails the pod lives until the last one ends (S1-LIFE-08); what apps leave running ends then (S1-LIFE-14). SIGTERM
 // stops the pod as `rkt stop` does (S1-STOP-05). At the end it becomes runtime.json's finish program: the same process, with
 // the lock's descriptor in RKT_FDS (S1-LIFE-12). A pod whose supervisor was killed can be started again, and what the
-// former start has left in the directory does not count (S1-LIFE-13).
+// former start has left in the directory does not count (S1-LIFE-13). Its apps, and what they start, are in the pod's
+// cgroup, by which core finds them when nobody else can (S1-CGROUP-01).
 //
 // An app gets the arguments, environment, directory, user and groups of pod.json; beside them at most what each program of
 // a Unix has, such as PATH and HOME, and nothing of the supervisor's (S1-LIFE-09). Its descriptors are 0, 1 and 2
 // (S1-LIFE-10). Standard input is /dev/null, the supervisor's own, or a terminal, as pod.json says (S1-LIFE-11). Output is
 // the supervisor's own, or of a detached pod logs/NAME.log (S1-LIFE-15).
+//
+// What a flavor owes that has limits: an app that takes more memory than it may is killed, and its status says so
+// (S1-LIMIT-02). One that has none refuses them in Validate.
 //
 // What a flavor owes that isolates. An app's capabilities are at most those of pod.json, and none of a user who is not root
 // is effective (S1-ISO-01). The filter and no_new_privs are on where pod.json says so (S1-ISO-02), and a read-only root is

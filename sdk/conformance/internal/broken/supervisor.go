@@ -211,6 +211,11 @@ func (f *flavor) start(pod *supervise.Pod, app *poddir.App) (*exec.Cmd, error) {
 	if err := f.spoil(cmd, pod, app); err != nil {
 		return nil, err
 	}
+	if cg := pod.Runtime.Cgroup; cg.Version > 0 && !f.is("knows-no-cgroup") {
+		if err := join(cg, app.Name, cmd.SysProcAttr); err != nil {
+			return nil, fmt.Errorf("join cgroup: %v", err)
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.procs == nil {
@@ -221,6 +226,26 @@ func (f *flavor) start(pod *supervise.Pod, app *poddir.App) (*exec.Cmd, error) {
 	}
 	f.procs[app.Name] = cmd.Process
 	return cmd, nil
+}
+
+// join has what the thread forks land in the pod's cgroup: on version 1 the thread itself moves, on version 2 the child is
+// made in a cgroup of the app's own.
+func join(cg poddir.Cgroup, app string, attr *syscall.SysProcAttr) error {
+	if cg.Version == 1 {
+		for _, dir := range cg.Dirs {
+			if err := os.WriteFile(filepath.Join(dir, "tasks"), []byte("0"), 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	dir := filepath.Join(cg.Dirs[""], app)
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) // goes with the process
+	attr.UseCgroupFD, attr.CgroupFD = true, fd
+	return err
 }
 
 // spoil makes the faults of an app's surroundings, and the log of a detached pod.

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rkt/rkt/v2/sdk/conformance/internal/testapp"
 )
 
 // Left are the processes that are the pod's: those whose environment or command line names its UUID, and those of the
@@ -29,6 +31,13 @@ func (p *Pod) Left() []int {
 		}
 	}
 	return out
+}
+
+// IsApp says whether a process is an app's: it runs the kit's program.
+func (p *Pod) IsApp(pid int) bool {
+	b, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+	argv0, _, _ := bytes.Cut(b, []byte{0})
+	return filepath.Base(string(argv0)) == testapp.Name
 }
 
 func (p *Pod) inSession(dir string) bool {

@@ -185,6 +185,7 @@ func (p *Pod) Close() error {
 	}
 	p.killAll()
 	unmount(p.Dir)
+	p.dropCgroup(p.Runtime.Cgroup)
 	err := p.Unlock()
 	if p.netns != nil {
 		err = errors.Join(err, p.netns.Close())
