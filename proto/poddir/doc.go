@@ -41,8 +41,8 @@
 // (S1-LIFE-10). Standard input is /dev/null, the supervisor's own, or a terminal, as pod.json says (S1-LIFE-11). Output is
 // the supervisor's own, or of a detached pod logs/NAME.log (S1-LIFE-15).
 //
-// What a flavor owes that has limits: an app that takes more memory than it may is killed, and its status says so
-// (S1-LIMIT-02). One that has none refuses them in Validate.
+// What a flavor owes that has limits: an app does not get more memory than it may have, and when the kernel killed
+// it for that, its status says so (S1-LIMIT-02). One that has none refuses them in Validate.
 //
 // What a flavor owes that isolates. An app's capabilities are at most those of pod.json, and none of a user who is not root
 // is effective (S1-ISO-01). The filter and no_new_privs are on where pod.json says so (S1-ISO-02), and a read-only root is

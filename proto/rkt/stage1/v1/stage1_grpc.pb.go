@@ -120,8 +120,7 @@ type Stage1ServiceClient interface {
 	UpdateResources(ctx context.Context, in *UpdateResourcesRequest, opts ...grpc.CallOption) (*UpdateResourcesResponse, error)
 	// Cleanup removes what Run made outside the pod directory (cgroups, taps, loop devices). It succeeds
 	// when all of it is gone already, or never was (S1-CLEAN-01). After it no process of the pod and no mount below its
-	// directory is left (S1-CLEAN-02), also when its supervisor was killed (S1-CRASH-02), and nothing in the pod's cgroup
-	// (S1-CGROUP-02). Core removes the pod directory
+	// directory is left (S1-CLEAN-02), also when its supervisor was killed (S1-CRASH-02). Core removes the pod directory
 	// whatever the answer is.
 	//
 	// Caller: core, in `rkt finish` and `rkt gc`, with the pod's lock held and no process of it left.
@@ -340,8 +339,7 @@ type Stage1ServiceServer interface {
 	UpdateResources(context.Context, *UpdateResourcesRequest) (*UpdateResourcesResponse, error)
 	// Cleanup removes what Run made outside the pod directory (cgroups, taps, loop devices). It succeeds
 	// when all of it is gone already, or never was (S1-CLEAN-01). After it no process of the pod and no mount below its
-	// directory is left (S1-CLEAN-02), also when its supervisor was killed (S1-CRASH-02), and nothing in the pod's cgroup
-	// (S1-CGROUP-02). Core removes the pod directory
+	// directory is left (S1-CLEAN-02), also when its supervisor was killed (S1-CRASH-02). Core removes the pod directory
 	// whatever the answer is.
 	//
 	// Caller: core, in `rkt finish` and `rkt gc`, with the pod's lock held and no process of it left.

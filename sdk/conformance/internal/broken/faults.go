@@ -207,7 +207,6 @@ func stage1s() []Fault {
 		two("leaves-apps-behind", "S1-LIFE-03", "S1-CRASH-01"),
 		two("cleans-what-ended", "S1-CLEAN-01", "S1-CRASH-02"),
 		two("knows-no-cgroup", "S1-LIFE-01", "S1-CGROUP-01"),
-		two("leaves-a-cgroup", "S1-LIFE-01", "S1-CGROUP-02"),
 		two("leaves-a-mount", "S1-LIFE-04", "S1-CLEAN-02"),
 		two("has-no-overlay", "S1-LIFE-04", "S1-ISO-03", "S1-ISO-08", "S1-ISO-09"),
 		two("shows-the-hosts-processes", "S1-ISO-03", "S1-ISO-04", "S1-ISO-07"),

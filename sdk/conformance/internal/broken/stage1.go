@@ -78,8 +78,6 @@ func (s *stage1) Run(_ context.Context, req *stage1v1.RunRequest) (*stage1v1.Exe
 		}
 	case s.is("litters-the-pod"):
 		err = os.WriteFile(filepath.Join(req.GetPodDir(), "litter"), nil, 0o600)
-	case s.is("leaves-a-cgroup"):
-		err = litter(req.GetPodDir())
 	case s.is("leaves-a-mount"):
 		err = unix.Mount("left", own, "tmpfs", 0, "")
 	}
@@ -189,28 +187,7 @@ func (s *stage1) Cleanup(_ context.Context, req *stage1v1.CleanupRequest) (*stag
 	if pidErr == nil && exitErr != nil && s.is("cleans-what-ended") {
 		return nil, fail(reason.Internal, "%v", exitErr)
 	}
-	var rt poddir.Runtime
-	if poddir.ReadJSON(req.GetPodDir(), poddir.RuntimeFile, &rt) == nil && rt.Cgroup.Version == 2 {
-		apps, _ := filepath.Glob(filepath.Join(rt.Cgroup.Dirs[""], "*", "cgroup.procs"))
-		for _, app := range apps {
-			if err := unix.Rmdir(filepath.Dir(app)); err != nil && !s.is("leaves-a-cgroup") {
-				return nil, fail(reason.Busy, "%v", err)
-			}
-		}
-	}
 	return &stage1v1.CleanupResponse{}, nil
-}
-
-// litter makes a cgroup that nobody removes.
-func litter(podDir string) error {
-	var rt poddir.Runtime
-	err := poddir.ReadJSON(podDir, poddir.RuntimeFile, &rt)
-	for _, dir := range rt.Cgroup.Dirs {
-		if mkErr := os.Mkdir(filepath.Join(dir, "left"), 0o755); err == nil && !errors.Is(mkErr, os.ErrExist) {
-			err = mkErr
-		}
-	}
-	return err
 }
 
 // enter is `rkt enter`: POD-DIR APP COMMAND... in the app's root.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -104,26 +103,4 @@ func (p *Pod) InCgroup(pid int) error {
 		}
 	}
 	return nil
-}
-
-// CgroupLeft returns cgroups below the pod's, and pids in it.
-func (p *Pod) CgroupLeft() []string {
-	var out []string
-	for _, dir := range p.Runtime.Cgroup.Dirs {
-		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() && path != dir {
-				out = append(out, path)
-			}
-			if err == nil && d.Name() == "cgroup.procs" {
-				b, _ := os.ReadFile(path)
-				for _, pid := range strings.Fields(string(b)) {
-					if _, err := strconv.Atoi(pid); err == nil {
-						out = append(out, "process "+pid)
-					}
-				}
-			}
-			return nil
-		})
-	}
-	return out
 }
