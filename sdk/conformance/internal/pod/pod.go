@@ -124,18 +124,26 @@ func (p *Pod) Write() error {
 	)
 }
 
+const lockLimit = 5 * time.Second
+
 // Lock takes the pod's lock, which core holds from before Run until it has become the supervisor.
 func (p *Pod) Lock() error {
 	f, err := os.Open(p.Dir)
 	if err != nil {
 		return err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return fmt.Errorf("lock pod: %w", err)
+	// A process that was killed lets go of it a moment after its end is seen.
+	for deadline := time.Now().Add(lockLimit); ; time.Sleep(5 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			p.lock = f
+			return nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
+			f.Close()
+			return fmt.Errorf("lock pod: %w", err)
+		}
 	}
-	p.lock = f
-	return nil
 }
 
 // Unlock gives it up.
