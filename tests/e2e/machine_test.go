@@ -200,7 +200,7 @@ func cgroups(t *testing.T, p, id string) {
 
 // descriptors: nothing but pipes, sockets, devices of its own and this pod's files, and no directory.
 func descriptors(t *testing.T, p, data string) {
-	known := regexp.MustCompile(`^(pipe:|socket:|anon_inode:|/memfd:|/dev/(null|kvm|net/tun|vhost-net|vhost-vsock|loop[0-9]+)$|/guest/|/$|` +
+	known := regexp.MustCompile(`^(pipe:|socket:|anon_inode:|/memfd:|/dev/(null|urandom|kvm|net/tun|vhost-net|vhost-vsock|loop[0-9]+)$|/guest/|/$|` +
 		regexp.QuoteMeta(data) + `/(pods/[a-z-]+/[0-9a-f-]+/stage1/rw\.ext4|cache/)|.*\(deleted\)$)`)
 	fds, err := os.ReadDir(p + "/fd")
 	if err != nil || len(fds) == 0 {
