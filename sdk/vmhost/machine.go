@@ -35,10 +35,13 @@ type Machine struct {
 	UUID   string `json:"uuid"`
 	Size
 	GrowMiB   int    `json:"growMiB,omitempty"` // how much memory can be added while it runs
+	Rigid     string `json:"rigid,omitempty"`   // why none can
 	Accel     string `json:"accel"`             // KVM or TCG
 	Program   string `json:"program"`
 	Version   string `json:"version,omitempty"` // of the program, as it says
 	Kernel    string `json:"kernel"`
+	Distro    bool   `json:"distro,omitempty"` // the kernel is one with modules, as distributions make them
+	Vsock     bool   `json:"vsock,omitempty"`  // the control channel
 	Initramfs string `json:"initramfs"`
 	// Append is the kernel's command line but for what the VMM itself adds.
 	Append string  `json:"append"`

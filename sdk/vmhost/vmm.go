@@ -35,8 +35,9 @@ type Monitor interface {
 // Grower is a VMM whose machines can be given memory while they run, up to Machine.GrowMiB. Its Monitor is a Growth.
 type Grower interface {
 	Monitored
-	// Grows names the kernel module with which a guest takes it; empty: machines of this configuration do not grow.
-	Grows(c *Config) string
+	// Grows names the kernel module with which a guest takes it. The error is why such a machine does not grow ("it is a
+	// brick"). Of the machine its size, configuration and kernel are known.
+	Grows(m *Machine) (module string, err error)
 }
 
 // Growth changes a machine's memory.
@@ -52,8 +53,9 @@ type Traits struct {
 	Name   string   // for messages: "QEMU"
 	Accels []string // KVM, TCG
 	NineP  bool     // directories are shared by 9p, else by virtiofs
-	// Vsock has the control channel be a vsock connection from the guest, else it is a virtio-serial port.
-	Vsock bool
+	// Serial and Vsock are the control channels that it has: a virtio-serial port, a vsock connection from the guest.
+	// Of both, vsock is taken where host and guest have it: it answers sooner and carries several times as much.
+	Serial, Vsock bool
 	// Serials says that disks have serial numbers for the guest to find them by; else their order counts.
 	Serials bool
 	// Disks is how many it takes; with more layers than that they are put on one disk together.
@@ -72,6 +74,7 @@ type Launch struct {
 	Control int // one end of a socket pair: the virtio-serial port
 	Monitor int
 	Console int    // what the guest's serial port prints
+	Vsock   int    // /dev/vhost-vsock, of a VMM that does not open it itself; with Machine.Vsock
 	CID     uint32 // of vsock
 	Port    uint32 // of the host, for the guest to connect to
 	Disks   []int  // as Machine.Disks

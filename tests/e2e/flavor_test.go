@@ -18,6 +18,7 @@ const (
 	envKernel  = "RKT_TEST_VM_KERNEL"  // a Debian kernel for guests; `make e2e` downloads one (tests/vmkernel)
 	envModules = "RKT_TEST_VM_MODULES" // its module directory
 	envAccel   = "RKT_TEST_VM_ACCEL"   // "kvm" where it really works (tests/guest); default "tcg"
+	envMachine = "RKT_TEST_VM_MACHINE" // QEMU's machine type; default rkt's own choice
 	envArgs    = "RKT_TEST_VM_ARGS"    // more arguments for the guest's kernel
 	envLkvm    = "RKT_TEST_LKVM"       // a kvmtool binary
 )
@@ -88,6 +89,9 @@ func configureFlavor(flavor, etc string) error {
 		conf["accel"] = "tcg"
 		if accel := os.Getenv(envAccel); accel != "" {
 			conf["accel"] = accel
+		}
+		if machine := os.Getenv(envMachine); machine != "" {
+			conf["machine"] = machine
 		}
 	}
 	if lkvm := os.Getenv(envLkvm); flavor == "lkvm" && lkvm != "" {

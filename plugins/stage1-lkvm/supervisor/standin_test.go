@@ -43,7 +43,7 @@ func pod(t *testing.T) string {
 	program := filepath.Join(dir, "lkvm")
 	m := &vmhost.Machine{
 		Schema: vmhost.Schema, UUID: "8d5cf2cf-5c5a-4c9c-a0b6-0f5c7f3f6a5e", Size: vmhost.Size{MemoryMiB: 256, CPUs: 1}, Accel: vmhost.KVM,
-		Program: program, Kernel: filepath.Join(dir, "kernel"), Initramfs: filepath.Join(dir, "initramfs"), Append: "quiet",
+		Program: program, Kernel: filepath.Join(dir, "kernel"), Initramfs: filepath.Join(dir, "initramfs"), Append: "quiet", Vsock: true,
 		Disks: []vmhost.Disk{{Path: filepath.Join(dir, "layer"), ReadOnly: true}, {Path: filepath.Join(poddir.Stage1Dir, vmhost.UpperFile), Scratch: true}},
 	}
 	m.Config, _ = vmhost.ParseConfig(nil) // the defaults

@@ -91,8 +91,25 @@ func (s *Stage1) accel() (string, error) {
 	return "", plugin.HostUnfit("KVM does not work on this host: %w%s", err, hint)
 }
 
+// vsockModule is the guest's part of vsock.
+const vsockModule = "vmw_vsock_virtio_transport"
+
+// vsock says whether that is the control channel.
+func (s *Stage1) vsock(k kernel.Kernel) (bool, error) {
+	t := s.VMM.Traits()
+	if !t.Vsock || !t.Serial {
+		return t.Vsock, nil
+	}
+	// What a socket is made of may be there without what serves guests.
+	if _, err := os.Stat("/dev/vhost-vsock"); err != nil {
+		return false, nil
+	}
+	table, err := kernel.Read(k.Modules)
+	return err == nil && table.Has(vsockModule), err
+}
+
 // modules is what every guest loads: its buses and devices, file systems, and what a pod's own confinement needs.
-func (s *Stage1) modules() []string {
+func (s *Stage1) modules(vsock bool) []string {
 	t := s.VMM.Traits()
 	out := []string{"virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "overlay", "erofs", "ext4", "crc32c_generic"}
 	if t.NineP {
@@ -100,39 +117,45 @@ func (s *Stage1) modules() []string {
 	} else {
 		out = append(out, "virtiofs")
 	}
-	if t.Vsock {
-		out = append(out, "vmw_vsock_virtio_transport")
+	if vsock {
+		out = append(out, vsockModule)
 	} else {
 		out = append(out, "virtio_console")
 	}
 	return append(out, t.Modules...)
 }
 
-// growth says how much memory the machine can be given while it runs, all of the host's where the guest's kernel can
-// take it, and the module that does.
-func (s *Stage1) growth(k kernel.Kernel, now int) (mib int, module string, err error) {
+// growth says how much memory the machine can be given while it runs, all of the host's where it and the guest's
+// kernel can take it, and by which module; or why it can be given none.
+func (s *Stage1) growth(k kernel.Kernel, m *vmhost.Machine) (mib int, module string, err error) {
 	g, ok := s.VMM.(vmhost.Grower)
 	if !ok {
-		return 0, "", nil
+		return 0, "", fmt.Errorf("%s cannot add to it", s.VMM.Traits().Name)
 	}
-	if module = g.Grows(&s.config); module == "" {
-		return 0, "", nil
+	if module, err = g.Grows(m); err != nil {
+		return 0, "", err
 	}
 	t, err := kernel.Read(k.Modules)
-	if err != nil || !t.Has(module) {
+	if err == nil && !t.Has(module) {
+		err = fmt.Errorf("its kernel has no %s", module)
+	}
+	if err != nil {
 		return 0, "", err
 	}
 	// A host that promises no memory twice would have to set all of it aside.
 	if b, err := os.ReadFile("/proc/sys/vm/overcommit_memory"); err != nil || strings.TrimSpace(string(b)) == "2" {
-		return 0, "", nil
+		return 0, "", errors.New("the host sets all memory aside (vm.overcommit_memory)")
 	}
 	var host unix.Sysinfo_t
 	if err := unix.Sysinfo(&host); err != nil {
 		return 0, "", fmt.Errorf("ask for the host's memory: %w", err)
 	}
 	const block = 128 // MiB: what kernels add memory in
-	mib = int(host.Totalram*uint64(host.Unit)>>20) - now
-	return max(0, mib/block*block), module, nil
+	mib = int(host.Totalram*uint64(host.Unit)>>20) - m.MemoryMiB
+	if mib < block {
+		return 0, "", errors.New("the host has no more")
+	}
+	return mib / block * block, module, nil
 }
 
 // boot finds the kernel and makes the initramfs.
@@ -149,15 +172,16 @@ func (s *Stage1) boot(m *vmhost.Machine, dir string) error {
 	if err != nil {
 		return err
 	}
-	m.Kernel = k.Image
-	modules := s.modules()
-	args := []string{"panic=-1", "quiet", "loglevel=3", "cryptomgr.notests", "random.trust_cpu=on"}
-	grow, module, err := s.growth(k, m.MemoryMiB)
-	if err != nil {
+	m.Kernel, m.Distro = k.Image, k.Modules != ""
+	if m.Vsock, err = s.vsock(k); err != nil {
 		return plugin.HostUnfit("%w", err)
 	}
-	if grow > 0 {
-		m.GrowMiB = grow
+	modules := s.modules(m.Vsock)
+	args := []string{"panic=-1", "quiet", "loglevel=3", "cryptomgr.notests", "random.trust_cpu=on"}
+	var module string
+	if m.GrowMiB, module, err = s.growth(k, m); err != nil {
+		m.Rigid = err.Error() // told to who wants it to grow
+	} else {
 		modules = append(modules, module)
 		// What may come above 4 GiB some day is no reason to hold a bounce buffer of 64 MiB for it.
 		args = append(args, "memhp_default_state=online", "swiotlb=noforce")

@@ -68,7 +68,7 @@ func (s *Stage1) probeKernel() plugin.Finding {
 	if err == nil {
 		var t *kernel.Table
 		if t, err = kernel.Read(k.Modules); err == nil {
-			_, err = t.Order(s.modules()...)
+			_, err = t.Order(s.modules(!s.VMM.Traits().Serial)...)
 		}
 	}
 	if err == nil {

@@ -35,7 +35,15 @@ func (f *Flavor) channel(l *vmhost.Launch, files *inherited) (dialer, error) {
 			f.monitor.Serve()
 		}()
 	}
-	if f.VMM.Traits().Vsock {
+	if f.m.Vsock {
+		if f.VMM.Traits().Paths {
+			return listenVsock(l)
+		}
+		dev, err := os.OpenFile("/dev/vhost-vsock", os.O_RDWR, 0)
+		if err != nil {
+			return nil, err
+		}
+		l.Vsock = files.add(f.keep(dev))
 		return listenVsock(l)
 	}
 	ours, theirs, err := pair("control")

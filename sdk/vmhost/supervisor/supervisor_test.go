@@ -50,7 +50,9 @@ func TestMain(m *testing.M) {
 // fakeVMM runs the guest's agent as a process of the host.
 type fakeVMM struct{}
 
-func (fakeVMM) Traits() vmhost.Traits { return vmhost.Traits{Name: "fake", Serials: true, Disks: 9} }
+func (fakeVMM) Traits() vmhost.Traits {
+	return vmhost.Traits{Name: "fake", Serial: true, Serials: true, Disks: 9}
+}
 func (fakeVMM) Find(context.Context, *vmhost.Config) (string, string, error) {
 	return os.Args[0], "", nil
 }
@@ -213,7 +215,7 @@ func newPod(t *testing.T, hostname string, commands ...string) *pod {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &vmhost.Machine{Schema: vmhost.Schema, UUID: desc.UUID, Program: exe, Kernel: "/dev/null", Initramfs: "/dev/null", Config: cfg, Size: vmhost.Size{MemoryMiB: 384, CPUs: 1}}
+	m := &vmhost.Machine{Schema: vmhost.Schema, UUID: desc.UUID, Program: exe, Kernel: "/dev/null", Initramfs: "/dev/null", Config: cfg, Size: vmhost.Size{MemoryMiB: 384, CPUs: 1}, Rigid: "it is a brick"}
 	m.Spec.Pod = desc
 	rt := poddir.Runtime{Schema: poddir.Schema, Network: poddir.Network{Mode: poddir.NetworkNone}, GraceSeconds: 1}
 	if err := os.MkdirAll(filepath.Join(p.dir, poddir.Stage1Dir, vmhost.CageDir), 0o755); err != nil {

@@ -101,8 +101,8 @@ func (f *Flavor) growth(pod *poddir.Pod) (int, error) {
 		return 0, supervise.Refuse(poddir.ControlRefused,
 			"app.memory: the apps need a machine of %d MiB, and the most that this one can be is %d", size.MemoryMiB, m.MemoryMiB+m.GrowMiB)
 	}
-	return 0, supervise.Refuse(poddir.ControlRefused, "app.memory: the apps need a machine of %d MiB, this one has %d, and %s cannot add to it",
-		size.MemoryMiB, m.MemoryMiB, f.VMM.Traits().Name)
+	return 0, supervise.Refuse(poddir.ControlRefused, "app.memory: the apps need a machine of %d MiB, this one has %d, and %s",
+		size.MemoryMiB, m.MemoryMiB, m.Rigid)
 }
 
 // resize waits for the guest.

@@ -40,7 +40,7 @@ func TestUpdate(t *testing.T) {
 		{"app1", &poddir.Resources{CPUShares: 4}, poddir.ControlReply{Kind: poddir.ControlRefused, Error: "app.cpu: no such controller"}},
 		{"other", &poddir.Resources{CPUShares: 2}, poddir.ControlReply{Kind: poddir.ControlBusy, Error: `app "other" has not started`}},
 		{"app0", &poddir.Resources{MemoryBytes: 768 << 20}, poddir.ControlReply{Kind: poddir.ControlRefused,
-			Error: "app.memory: the apps need a machine of 1024 MiB, this one has 384, and fake cannot add to it"}},
+			Error: "app.memory: the apps need a machine of 1024 MiB, this one has 384, and it is a brick"}},
 		{"app0", nil, poddir.ControlReply{Kind: poddir.ControlRefused, Error: "this supervisor changes no limits"}},
 	} {
 		got, err := stage1.Control(t.Context(), p.dir, poddir.ControlRequest{Op: "update", App: c.app, Resources: c.r})

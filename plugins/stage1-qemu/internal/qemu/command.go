@@ -10,16 +10,14 @@ import (
 	"github.com/rkt/rkt/v2/sdk/vmhost/cage"
 )
 
-// Slots of the buses. On q35 a slot has eight functions; slots 0 to 1 and 31 are the chipset's. microvm has 8
-// virtio-mmio transports.
+// Slots of the bus. Each has eight functions; slots 0 to 1 and 31 are q35's chipset.
 const (
-	firstSlot      = 2
-	lastSlot       = 30
-	pciDevices     = (lastSlot - firstSlot + 1) * 8
-	microvmDevices = 8
+	firstSlot  = 2
+	lastSlot   = 30
+	pciDevices = (lastSlot - firstSlot + 1) * 8
 )
 
-// devices counts what takes a place on the bus: the entropy source and the serial bus come on top.
+// devices counts what takes a place on the bus: the entropy source and the control channel come on top.
 func devices(m *vmhost.Machine) int {
 	n := 2 + len(m.Disks) + len(m.Shares) + len(m.Interfaces)
 	if m.GrowMiB > 0 {
@@ -28,28 +26,29 @@ func devices(m *vmhost.Machine) int {
 	return n
 }
 
-// microvm says which machine type it is: only where the admin says so, since distributions' kernels have the driver
-// of its bus as a module, which is not told where the devices are.
+// microvm says which machine type it is: see the package comment.
 func microvm(m *vmhost.Machine) bool {
-	return m.Config.Machine == "microvm" && runtime.GOARCH == "amd64"
+	if runtime.GOARCH != "amd64" {
+		return false
+	}
+	switch m.Config.Machine {
+	case "", vmhost.Auto:
+		return m.Distro
+	}
+	return m.Config.Machine == "microvm"
 }
 
 // line collects arguments and places on the bus.
 type line struct {
 	args    []string
-	mmio    bool
 	devices int
 	sets    int
 }
 
 func (l *line) add(args ...string) { l.args = append(l.args, args...) }
 
-// device adds a virtio device: of the bus that the machine has, at the next place.
+// device adds a virtio device at the next place.
 func (l *line) device(kind, options string) {
-	if l.mmio {
-		l.add("-device", kind+"-device"+options)
-		return
-	}
 	slot, function := firstSlot+l.devices/8, l.devices%8
 	at := fmt.Sprintf(",addr=%#x.%#x", slot, function)
 	if function == 0 {
@@ -68,7 +67,7 @@ func (l *line) file(fd int) string {
 
 // Command is QEMU's command line.
 func (VMM) Command(m *vmhost.Launch) vmhost.Command {
-	l := &line{args: []string{m.Program}, mmio: microvm(m.Machine)}
+	l := &line{args: []string{m.Program}}
 	l.add("-name", "rkt-"+m.UUID, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none")
 	// What the emulator is not to do even when a guest has taken it over.
 	l.add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
@@ -80,9 +79,13 @@ func (VMM) Command(m *vmhost.Launch) vmhost.Command {
 	}
 	l.add("-object", "rng-builtin,id=entropy")
 	l.device("virtio-rng", ",rng=entropy")
-	l.add("-chardev", socket("control", m.Control))
-	l.device("virtio-serial", ",id=serial,max_ports=2")
-	l.add("-device", "virtserialport,bus=serial.0,chardev=control,name="+agent.PortName)
+	if m.Machine.Vsock {
+		l.device("vhost-vsock", fmt.Sprintf(",guest-cid=%d,vhostfd=%d", m.CID, m.Vsock))
+	} else {
+		l.add("-chardev", socket("control", m.Control))
+		l.device("virtio-serial", ",id=serial,max_ports=2")
+		l.add("-device", "virtserialport,bus=serial.0,chardev=control,name="+agent.PortName)
+	}
 	for i, d := range m.Machine.Disks {
 		disk(l, i, d, m.Disks[i])
 	}
@@ -112,9 +115,8 @@ func machine(l *line, m *vmhost.Launch) {
 	switch {
 	case runtime.GOARCH == "arm64":
 		kind = "virt,accel=" + m.Accel + ",gic-version=max"
-	case l.mmio:
-		l.add("-global", "virtio-mmio.force-legacy=false")
-		kind = "microvm,accel=" + m.Accel + ",isa-serial=on,rtc=on,acpi=off,auto-kernel-cmdline=on"
+	case microvm(m.Machine):
+		kind = "microvm,accel=" + m.Accel + ",isa-serial=on,rtc=on,acpi=on,pcie=on"
 	}
 	memory, backend := strconv.Itoa(m.MemoryMiB)+"M", "memory-backend-ram"
 	if len(m.Shares) > 0 {
@@ -137,9 +139,13 @@ func kernelLine(m *vmhost.Launch) string {
 	if runtime.GOARCH == "arm64" {
 		console = "ttyAMA0"
 	}
-	s := "console=" + console + " reboot=t rkt.ctl=port:" + agent.PortName
+	channel := "port:" + agent.PortName
+	if m.Machine.Vsock {
+		channel = fmt.Sprintf("vsock:%d", m.Port)
+	}
+	s := "console=" + console + " reboot=t rkt.ctl=" + channel
 	if m.Accel == vmhost.TCG && microvm(m.Machine) {
-		s += " tsc_early_khz=2000000" // it has no clock to measure by, and under emulation nothing else to trust
+		s += " tsc_early_khz=" + strconv.Itoa(counterKHz()) // KVM's own clock tells it
 	}
 	return s + " " + m.Append
 }
@@ -178,9 +184,7 @@ func nic(l *line, i int, t vmhost.Tap) {
 	if t.MTU > 0 {
 		options += ",host_mtu=" + strconv.Itoa(t.MTU)
 	}
-	if !l.mmio {
-		options += ",romfile="
-	}
+	options += ",romfile="
 	l.add("-netdev", backend)
 	l.device("virtio-net", options)
 }

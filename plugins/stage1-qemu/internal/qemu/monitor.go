@@ -45,13 +45,16 @@ func (m *monitor) Serve() {
 // growthID names the memory device of a machine that can grow.
 const growthID = "growth"
 
-// Grows names the driver of virtio-mem. microvm has no room for its memory, and other architectures' kernels take
+// Grows names the driver of virtio-mem. A microvm has no room for its memory, and other architectures' kernels take
 // it in blocks that are larger than many a machine.
-func (VMM) Grows(c *vmhost.Config) string {
-	if runtime.GOARCH != "amd64" || c.Machine == "microvm" {
-		return ""
+func (VMM) Grows(m *vmhost.Machine) (string, error) {
+	switch {
+	case runtime.GOARCH != "amd64":
+		return "", errors.New("on " + runtime.GOARCH + " none can be added")
+	case microvm(m):
+		return "", errors.New(`it is a microvm, to which none can be added ("machine": "q35" in the plugin's configuration)`)
 	}
-	return "virtio_mem"
+	return "virtio_mem", nil
 }
 
 // lookAgain is how often the guest's progress is asked for.

@@ -29,11 +29,9 @@ const maxDisks = 64
 
 // Traits says what QEMU can do.
 func (VMM) Traits() vmhost.Traits {
-	t := vmhost.Traits{Name: "QEMU", Accels: []string{vmhost.KVM, vmhost.TCG}, Serials: true, Disks: maxDisks}
-	if runtime.GOARCH == "amd64" {
-		t.Modules = []string{"virtio_mmio"} // microvm's bus
+	return vmhost.Traits{
+		Name: "QEMU", Accels: []string{vmhost.KVM, vmhost.TCG}, Serial: true, Vsock: true, Serials: true, Disks: maxDisks,
 	}
-	return t
 }
 
 // Program is the emulator of this architecture, and Package Debian's package of it.
@@ -97,9 +95,7 @@ func (VMM) Fits(m *vmhost.Machine) error {
 	if err := checkMachine(m.Config.Machine); err != nil {
 		return err
 	}
-	if n := devices(m); microvm(m) && n > microvmDevices {
-		return fmt.Errorf("%d devices (disks of image layers, volumes, interfaces) are more than the %d that machine type microvm takes; use q35", n, microvmDevices)
-	} else if n > pciDevices {
+	if n := devices(m); n > pciDevices {
 		return fmt.Errorf("%d devices (disks of image layers, volumes, interfaces) are more than the %d that a machine takes", n, pciDevices)
 	}
 	return nil
