@@ -174,7 +174,7 @@ func stage1s() []Fault {
 		two("enters-the-host", "S1-ENTER-02", "S1-ENTER-03"),
 		two("enters-without-a-terminal", "S1-ENTER-03", "S1-ENTER-04"),
 		two(None, "S1-ENTER-03", "S1-ENTER-05", "S1-LIMIT-02", "S1-ISO-01", "S1-ISO-02", "S1-ISO-06"),
-		two("stops-the-living-alone", "S1-STOP-05", "S1-STOP-01", "S1-STOP-02"),
+		two("stops-the-living-alone", "S1-STOP-05", "S1-STOP-01"),
 		two("counts-the-dead", "S1-VALID-01", "S1-STATS-01"),
 		two("attaches-to-the-dead", "S1-VALID-01", "S1-ATTACH-01"),
 		two("takes-from-the-dead", "S1-VALID-01", "S1-APP-01"),
