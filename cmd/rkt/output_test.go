@@ -55,6 +55,7 @@ func infos() []pod.Info {
 	}
 	web := app("web")
 	web.Mounts = []poddir.Mount{{Volume: "data", Target: "/data"}, {Volume: "tmp", Target: "/tmp"}}
+	web.Resources = poddir.Resources{MemoryBytes: 128 << 20, CPUMillis: 500}
 	two := poddir.Pod{Created: at(1), Stage1: "linux", Apps: []poddir.App{web, app("side")}, Annotations: map[string]string{"owner": "ops"},
 		Volumes: []poddir.Volume{{Name: "data", Kind: poddir.VolumeHost, Source: "/srv", ReadOnly: true}, {Name: "tmp", Kind: poddir.VolumeEmpty}}}
 	net := &poddir.Runtime{Network: poddir.Network{Interfaces: []poddir.Interface{

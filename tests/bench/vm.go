@@ -9,12 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // vm compares the start of a pod in a machine, up to the first byte that its app writes, with bare QEMU booting the same
@@ -117,35 +116,47 @@ func bare(accel, kernel, initramfs string) (time.Duration, *os.ProcessState, err
 
 // bareQEMU returns at the agent's greeting. The machine waits for more until the agent's channel is closed.
 func bareQEMU(accel, kernel, initramfs string, more ...string) (*exec.Cmd, io.Closer, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	c, err := newChannel()
 	if err != nil {
 		return nil, nil, err
 	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "agent"), os.NewFile(uintptr(fds[1]), "guest")
-	defer theirs.Close()
-	cpu := "max"
-	if accel == "kvm" {
-		cpu = "host"
+	args, err := bareArgs(accel, kernel, initramfs, c.words)
+	if err != nil {
+		return nil, nil, err
 	}
-	cmd := exec.Command("qemu-system-x86_64", append([]string{"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-		"-machine", "q35,accel=" + accel + ",usb=off,graphics=off,vmport=off,smbus=off,sata=off", "-cpu", cpu, "-smp", "1",
-		"-kernel", kernel, "-initrd", initramfs,
-		"-append", "console=ttyS0 reboot=t rkt.ctl=port:rkt.ctl panic=-1 quiet loglevel=3 cryptomgr.notests random.trust_cpu=on",
-		"-serial", "null", "-object", "rng-builtin,id=e", "-device", "virtio-rng-pci,rng=e", "-device", "virtio-serial-pci",
-		"-chardev", "socket,id=c,fd=3", "-device", "virtserialport,chardev=c,name=rkt.ctl"}, more...)...)
-	cmd.ExtraFiles = []*os.File{theirs}
+	args = append(args, "-serial", "null", "-object", "rng-builtin,id=e", "-device", "virtio-rng-pci,rng=e")
+	cmd := exec.Command("qemu-system-x86_64", append(append(args, c.args...), more...)...)
+	if c.given != nil {
+		cmd.ExtraFiles = []*os.File{c.given}
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
 		return nil, nil, err
 	}
-	theirs.Close() // so that its end is seen
-	if _, err := io.ReadFull(ours, make([]byte, 1)); err != nil {
-		ours.Close()
+	if err := c.first(); err != nil {
+		c.Close()
 		cmd.Process.Kill()
 		cmd.Wait()
 		return nil, nil, fmt.Errorf("boot bare machine: %w\n%s", err, stderr.String())
 	}
-	return cmd, ours, nil
+	return cmd, c, nil
+}
+
+// bareArgs are of the machine that rkt chooses for a distribution's kernel.
+func bareArgs(accel, kernel, initramfs, more string) ([]string, error) {
+	cpu := "host"
+	if accel == "tcg" {
+		cpu = "max"
+		info, err := os.ReadFile("/proc/cpuinfo")
+		mhz := regexp.MustCompile(`cpu MHz\s*: ([0-9]+)`).FindSubmatch(info)
+		if err != nil || mhz == nil {
+			return nil, fmt.Errorf("read the processor's frequency: %w", err)
+		}
+		more += " tsc_early_khz=" + string(mhz[1]) + "000"
+	}
+	return []string{"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+		"-machine", "microvm,accel=" + accel + ",isa-serial=on,rtc=on,acpi=on,pcie=on", "-cpu", cpu, "-smp", "1", "-kernel", kernel, "-initrd", initramfs,
+		"-append", "console=ttyS0 reboot=t panic=-1 quiet loglevel=3 cryptomgr.notests random.trust_cpu=on " + more}, nil
 }

@@ -286,18 +286,15 @@ func (m *bareIO) run(addr string) (string, error) {
 	defer os.Remove(socket)
 	defer share.Wait()
 	defer share.Process.Kill()
-	cpu := "max"
-	if m.accel == "kvm" {
-		cpu = "host"
+	args, err := bareArgs(m.accel, m.kernel, m.initrd, "rdinit=/bench-init")
+	if err != nil {
+		return "", err
 	}
-	cmd := exec.CommandContext(ctx, "ip", "netns", "exec", bareNetns, "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-		"-object", "memory-backend-memfd,id=memory,share=on,size=256M",
-		"-machine", "q35,accel="+m.accel+",usb=off,graphics=off,vmport=off,smbus=off,sata=off,memory-backend=memory", "-cpu", cpu, "-smp", "1", "-m", "256M",
-		"-kernel", m.kernel, "-initrd", m.initrd,
-		"-append", "console=ttyS0 reboot=t panic=-1 quiet loglevel=3 cryptomgr.notests random.trust_cpu=on rdinit=/bench-init",
+	cmd := exec.CommandContext(ctx, "ip", append(append([]string{"netns", "exec", bareNetns, "qemu-system-x86_64"}, args...),
+		"-object", "memory-backend-memfd,id=memory,share=on,size=256M", "-machine", "memory-backend=memory", "-m", "256M",
 		"-serial", "stdio", "-object", "rng-builtin,id=e", "-device", "virtio-rng-pci,rng=e",
 		"-chardev", "socket,id=s,path="+socket, "-device", "vhost-user-fs-pci,chardev=s,tag=vol",
-		"-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no,vhost=off", "-device", "virtio-net-pci,netdev=n,romfile=")
+		"-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no,vhost=off", "-device", "virtio-net-pci,netdev=n,romfile=")...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
 	if err == nil && !bytes.Contains(out, []byte("done")) {

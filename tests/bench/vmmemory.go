@@ -67,7 +67,7 @@ func (b *peers) podMemory(v *machine, volume string) (map[string]float64, error)
 	return out, nil
 }
 
-// bareMemory has the devices of the pod's machine: a layer, a disk of its own, a share, memory that it can be given.
+// bareMemory has the devices of the pod's machine: a layer, a disk of its own, a share.
 func (b *peers) bareMemory(v *machine, initramfs, volume string) (map[string]float64, error) {
 	share, socket, err := bareShare(b.dir, volume)
 	if err != nil {
@@ -87,9 +87,8 @@ func (b *peers) bareMemory(v *machine, initramfs, volume string) (map[string]flo
 		}
 		disks = append(disks, "-drive", fmt.Sprintf("if=none,id=d%d,format=raw,file=%s", i, name), "-device", fmt.Sprintf("virtio-blk-pci,drive=d%d", i))
 	}
-	cmd, agent, err := bareQEMU(v.accel, v.kernel, initramfs, append([]string{"-m", "256M,maxmem=4G",
+	cmd, agent, err := bareQEMU(v.accel, v.kernel, initramfs, append([]string{"-m", "256M",
 		"-object", "memory-backend-memfd,share=on,id=memory,size=256M", "-machine", "memory-backend=memory",
-		"-object", "memory-backend-memfd,share=on,id=more,size=3G", "-device", "virtio-mem-pci,id=growth,memdev=more",
 		"-chardev", "socket,id=s,path=" + socket, "-device", "vhost-user-fs-pci,chardev=s,tag=vol"}, disks...)...)
 	if err != nil {
 		return nil, err
