@@ -52,6 +52,11 @@ func TestPluginTables(t *testing.T) {
 		"\n"+pluginTable(t, short, rows)+"\n"+pluginTable(t, long, fullRows)+
 		"\n"+pluginTable(t, []string{"PLUGIN", "STATE", "FILE", "FINDING"}, configRows(checked)))
 	var b bytes.Buffer
+	if err := explain(&b, samplePlugins()); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "plugins-why.txt", b.String())
+	b.Reset()
 	all := samplePlugins()
 	printPlugin(&b, pluginDetailJSON{pluginJSON: all[3], Digest: digest, Files: map[string]string{"plugin.json": digest, "rkt-stage1-linux": digest},
 		Others: all[4:], Pods: 3, ConfigFile: "/etc/rkt/plugins/stage1-linux.json", ConfigState: engine.SettingsAbsent, LastFailure: new(int64)})

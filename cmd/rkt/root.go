@@ -61,7 +61,7 @@ func (a *app) command() *cobra.Command {
 There is no daemon: "rkt run" is the pod's own process, for a shell, a systemd unit or a scheduler to supervise,
 and it exits with the pod's status.
 
-What an exit status means: rkt help exit-codes.`,
+What an exit status means: rkt help exit-codes. Which variables are read: rkt help environment.`,
 		Example: `  rkt run docker://registry.example/nginx
   rkt run --net=host --volume=data,kind=host,source=/srv docker://alpine --mount=volume=data,target=/data --exec=/bin/ls -- -l /data
   rkt list`,
@@ -77,7 +77,7 @@ What an exit status means: rkt help exit-codes.`,
 	f := root.PersistentFlags()
 	f.StringVar(&a.flags.Dir, "dir", "", "data `directory` (default "+config.DefaultDir+")")
 	f.StringVar(&a.flags.SystemConfig, "system-config", "", "vendor's configuration `directory` (default "+config.DefaultSystemConfig+")")
-	f.StringVar(&a.flags.LocalConfig, "local-config", "", "administrator's configuration `directory` (default "+config.DefaultLocalConfig+")")
+	f.StringVar(&a.flags.LocalConfig, "local-config", "", "administrator's configuration `directory`, less plugins.d (default "+config.DefaultLocalConfig+")")
 	f.StringArrayVar(&a.flags.PluginPath, "plugin-dir", nil, "`directory` of plugins, searched first (as root: needs --insecure-options=plugin)")
 	f.StringSliceVar(&a.flags.Insecure, "insecure-options", nil, "protections to turn off: "+insecureWords())
 	f.BoolVar(&a.flags.TrustHTTPS, "trust-keys-from-https", false, "trust public keys that a name's server offers over https without asking")

@@ -6,12 +6,14 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/rkt/rkt/v2/core/config"
 )
 
 // topics are pages of help that are no verbs. Like what rkt runs itself they are there when named in full, so
 // that a prefix never means one.
 func topics() []*cobra.Command {
-	return []*cobra.Command{exitCodesTopic()}
+	return []*cobra.Command{exitCodesTopic(), environmentTopic()}
 }
 
 func exitCodesTopic() *cobra.Command {
@@ -31,6 +33,21 @@ rkt enter exits likewise with the status of its command. When rkt itself fails, 
 	b.WriteString(`
 The words in capitals are reasons of plugins. They end the error's line, as in [IMAGE_NOT_FOUND].`)
 	return &cobra.Command{Use: "exit-codes", Short: "exit statuses of rkt", Long: b.String()}
+}
+
+func environmentTopic() *cobra.Command {
+	return &cobra.Command{Use: "environment", Short: "variables that rkt reads", Long: `A flag is stronger than its variable, and a variable than rkt.toml:
+
+  RKT_DIR            --dir: data, images and pods (` + config.DefaultDir + `)
+  RKT_LOCAL_CONFIG   --local-config: the administrator's configuration (` + config.DefaultLocalConfig + `)
+  RKT_SYSTEM_CONFIG  --system-config: the vendor's configuration (` + config.DefaultSystemConfig + `)
+  RKT_STAGE1         --stage1: the flavor of pods
+  RKT_PLUGIN_PATH    --plugin-dir: directories of plugins, searched first, with colons between them (as root only with
+                     --insecure-options=plugin)
+  RKT_GREASE         1: tell plugins what they cannot know, to test that they ignore it
+
+Plugins are searched in /etc/rkt/plugins.d whatever the configuration's directory is: what root runs does not hang on a
+variable. HTTP_PROXY, HTTPS_PROXY, NO_PROXY and ALL_PROXY pass to fetchers; NOTIFY_SOCKET, LISTEN_FDS and TERM to the pod.`}
 }
 
 // documented is the command tree with every page that the reference has.

@@ -15,8 +15,10 @@ type Config struct {
 }
 
 // Configurer is implemented by a plugin that has a configuration. Ship its JSON schema with it (Info.ConfigSchema), and
-// let a test keep both equal: what the schema refuses, an operator sees before anything runs. Configure is called at most once, before any
-// other method, and only when there is a file or a cache directory.
+// let a test keep both equal: what the schema refuses, an operator sees before anything runs. rkt calls Configure at most
+// once in a process's life, before any other method, and only when there is a file or a cache directory. The contract lets a
+// caller call again, also after a refusal, and the last call counts (the conformance kit does). No other method of the
+// plugin's runs beside it, so that it needs no lock.
 type Configurer interface {
 	Configure(ctx context.Context, c Config) ([]Diagnostic, error)
 }

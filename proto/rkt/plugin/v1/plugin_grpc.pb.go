@@ -46,12 +46,14 @@ type PluginServiceClient interface {
 	// Errors: none of its own.
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
 	// Configure hands over the raw bytes of <local-config>/plugins/<name>.json and the plugin's cache directory,
-	// before any call of another service. There is no call when there is neither. It may arrive beside Describe.
+	// before any call of another service. There is no call when there is neither. It may arrive beside Describe, and beside
+	// no other call.
 	// Bytes that cannot be used are an error or a diagnostic of severity ERROR, never taken in silence; that goes for
-	// any bytes when the plugin has no configuration (PL-CONF-01). After a refusal another call may follow, and the last
-	// one counts (PL-CONF-02). The cache directory may be gone already (PL-CONF-03).
+	// any bytes when the plugin has no configuration (PL-CONF-01). It may come again in the same life, after a refusal
+	// too, and the last call counts (PL-CONF-02): core does not, the conformance kit does. The cache
+	// directory may be gone already (PL-CONF-03).
 	//
-	// Caller: core, at most once.
+	// Caller: core, at most once in a life.
 	// Idempotent: yes, the last call wins.
 	// Deadline: 1 s.
 	// Errors: CONFIG_INVALID (INVALID_ARGUMENT) when the bytes cannot be used.
@@ -121,12 +123,14 @@ type PluginServiceServer interface {
 	// Errors: none of its own.
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
 	// Configure hands over the raw bytes of <local-config>/plugins/<name>.json and the plugin's cache directory,
-	// before any call of another service. There is no call when there is neither. It may arrive beside Describe.
+	// before any call of another service. There is no call when there is neither. It may arrive beside Describe, and beside
+	// no other call.
 	// Bytes that cannot be used are an error or a diagnostic of severity ERROR, never taken in silence; that goes for
-	// any bytes when the plugin has no configuration (PL-CONF-01). After a refusal another call may follow, and the last
-	// one counts (PL-CONF-02). The cache directory may be gone already (PL-CONF-03).
+	// any bytes when the plugin has no configuration (PL-CONF-01). It may come again in the same life, after a refusal
+	// too, and the last call counts (PL-CONF-02): core does not, the conformance kit does. The cache
+	// directory may be gone already (PL-CONF-03).
 	//
-	// Caller: core, at most once.
+	// Caller: core, at most once in a life.
 	// Idempotent: yes, the last call wins.
 	// Deadline: 1 s.
 	// Errors: CONFIG_INVALID (INVALID_ARGUMENT) when the bytes cannot be used.
