@@ -103,6 +103,12 @@ func (e *Engine) launch(ctx context.Context, entry *plugin.Entry, o plugin.Optio
 	if o.Config, err = e.settings(entry.Name); err != nil {
 		return nil, err
 	}
+	return e.run(ctx, entry, o)
+}
+
+// run starts the plugin of the entry itself with the configuration in o.
+func (e *Engine) run(ctx context.Context, entry *plugin.Entry, o plugin.Options) (*plugin.Process, error) {
+	var err error
 	o.Logger = e.Observer.Log
 	o.Debug = e.Config.Debug
 	o.Insecure = e.Config.Insecure.Plugin

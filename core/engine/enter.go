@@ -35,7 +35,7 @@ func (e *Engine) Enter(ctx context.Context, prefix, app string, argv []string, t
 	if err != nil {
 		return err
 	}
-	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindStage1})
+	p, err := e.launchHeld(ctx, entry, plugin.Options{Kind: plugin.KindStage1})
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (e *Engine) Enter(ctx context.Context, prefix, app string, argv []string, t
 	if err != nil {
 		return err
 	}
-	return execute.Become(entry, plan, info.Path, nil)
+	return execute.Become(entry.Entry, plan, info.Path, nil)
 }
 
 func chooseApp(apps []poddir.App, want string) (string, error) {

@@ -63,9 +63,9 @@ func TestLock(t *testing.T) {
 	if state, err := e.PinState(entry); state != PinMatches || err != nil {
 		t.Errorf("%q, %v", state, err)
 	}
-	copied, rec, err := e.pin(entry, plugin.KindStage1)
-	if err != nil || rec.Digest != p.Digest {
-		t.Fatal(rec, err)
+	copied, err := e.pin(entry, plugin.KindStage1)
+	if err != nil || copied.record.Digest != p.Digest {
+		t.Fatal(copied, err)
 	}
 	// What is launched of a plugin that no pod pins is the copy.
 	if got, err := e.admitted(entry); err != nil || got.Dir != copied.Dir {
@@ -77,7 +77,7 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, try := range map[string]func() error{
-		"pin":      func() error { _, _, err := e.pin(entry, plugin.KindStage1); return err },
+		"pin":      func() error { _, err := e.pin(entry, plugin.KindStage1); return err },
 		"launch":   func() error { _, err := e.admitted(entry); return err },
 		"Admitted": func() error { return e.Admitted(entry) },
 	} {
@@ -90,7 +90,7 @@ func TestLock(t *testing.T) {
 		t.Errorf("%q, %v", state, err)
 	}
 	// A pod that runs is not asked about: its copy is launched as it is.
-	if got, err := e.admitted(copied); err != nil || got != copied {
+	if got, err := e.admitted(copied.Entry); err != nil || got != copied.Entry {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if was, err := e.UnpinPlugin(t.Context(), "stage1-x"); err != nil || was.Digest != p.Digest {
@@ -100,7 +100,7 @@ func TestLock(t *testing.T) {
 		t.Error("unpinned twice")
 	}
 	e, entry = again(t, dir)
-	if _, _, err := e.pin(entry, plugin.KindStage1); err != nil {
+	if _, err := e.pin(entry, plugin.KindStage1); err != nil {
 		t.Error(err)
 	}
 }
@@ -108,7 +108,7 @@ func TestLock(t *testing.T) {
 // A copy whose bytes are not those of its name is not what a lock can be made of.
 func TestPinOfDamagedCopy(t *testing.T) {
 	e, entry := withPlugin(t)
-	copied, _, err := e.pin(entry, plugin.KindStage1)
+	copied, err := e.pin(entry, plugin.KindStage1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func (e *Engine) Update(ctx context.Context, prefix, app string, want poddir.Res
 		return id, fmt.Errorf("stage1 plugin %s of pod %s cannot change limits of a running app (capability resources)", entry.Name, id)
 	}
 	return id, e.Pods.ChangeLimits(ctx, id, app, func(now poddir.Resources) (poddir.Resources, error) {
-		p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindStage1})
+		p, err := e.launchHeld(ctx, entry, plugin.Options{Kind: plugin.KindStage1})
 		if err != nil {
 			return now, err
 		}
