@@ -127,7 +127,7 @@ func TestPinOfDamagedCopy(t *testing.T) {
 
 func TestPluginUses(t *testing.T) {
 	e, entry := withPlugin(t)
-	_, rec, err := e.pin(entry, plugin.KindStage1)
+	copied, err := e.pin(entry, plugin.KindStage1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,8 +136,8 @@ func TestPluginUses(t *testing.T) {
 		return map[string]string{"plugins.json": `{"schema":1,"plugins":{"stage1":{"name":"stage1-x","version":"1.0.0","digest":"` + stage1 +
 			`"},"network":{"name":"n","version":"3","digest":"` + network + `"}}}`}
 	}
-	exited := e.make(t, pod.Run, uses(rec.Digest, gone))
-	prepared := e.make(t, pod.Prepared, uses(rec.Digest, gone))
+	exited := e.make(t, pod.Run, uses(copied.record.Digest, gone))
+	prepared := e.make(t, pod.Prepared, uses(copied.record.Digest, gone))
 	e.make(t, pod.Prepare, nil) // too young to have any
 	running, err := e.Pods.Lock(e.make(t, pod.Run, uses(gone, gone)))
 	if err != nil {
@@ -157,7 +157,7 @@ func TestPluginUses(t *testing.T) {
 	if n.Name != "n" || len(n.Pods) != 3 || !n.Missing || n.Installed {
 		t.Errorf("%+v", n)
 	}
-	if current.Digest != rec.Digest || !current.Installed || current.Missing || len(current.Pods) != 2 {
+	if current.Digest != copied.record.Digest || !current.Installed || current.Missing || len(current.Pods) != 2 {
 		t.Errorf("%+v", current)
 	}
 	states := map[string]pod.State{}
