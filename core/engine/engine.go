@@ -20,6 +20,7 @@ import (
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/core/store"
 	"github.com/rkt/rkt/v2/core/trust"
+	"github.com/rkt/rkt/v2/proto/reason"
 )
 
 // Engine is one data directory with one configuration.
@@ -174,5 +175,6 @@ func (e *Engine) Plugin(name string) (*plugin.Entry, error) {
 	if found != nil {
 		return found, nil
 	}
-	return nil, fmt.Errorf("no plugin is called %q: looked in %s", name, strings.Join(e.Plugins().Dirs(), ", "))
+	return nil, &plugin.Error{Reason: reason.PluginMissing, Message: fmt.Sprintf(
+		"no plugin is called %q: looked in %s", name, strings.Join(e.Plugins().Dirs(), ", "))}
 }
