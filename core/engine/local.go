@@ -12,27 +12,30 @@ import (
 	"github.com/rkt/rkt/v2/proto/launch"
 )
 
-// openLocal opens what a local reference and --signature name, as the user who asks: the fetcher runs
-// unprivileged, and an image below /root is no less the caller's.
+// openLocal opens what a reference and --signature name, as the user who asks: the fetcher runs unprivileged, and
+// an image below /root is no less the caller's. What a vendor's scheme names may be no file of this host, so that one
+// which cannot be opened is the fetcher's to judge. It says nothing of trust: signatures are the policy's.
 func openLocal(ref image.Ref, signature string) ([]plugin.FD, error) {
+	source, own := launch.SourcePath(ref.String())
 	var fds []plugin.FD
-	for _, f := range []struct{ name, path string }{{launch.FDSource, localPath(ref)}, {launch.FDSignature, signature}} {
+	for _, f := range []struct {
+		name, path string
+		must       bool
+	}{{launch.FDSource, source, own}, {launch.FDSignature, signature, true}} {
 		if f.path == "" {
 			continue
 		}
 		// Never waits for a fifo's other end.
 		file, err := os.OpenFile(f.path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+		if err != nil && !f.must {
+			continue
+		}
 		if err != nil {
 			return fds, fmt.Errorf("open image: %w", err)
 		}
 		fds = append(fds, plugin.FD{Name: f.name, File: file})
 	}
 	return fds, nil
-}
-
-func localPath(ref image.Ref) string {
-	path, _, _ := ref.Path()
-	return path
 }
 
 func closeAll(fds []plugin.FD) {

@@ -24,8 +24,8 @@ const (
 const (
 	FDLock  = "lock"  // the pod directory, with the exclusive flock: holding it open is what "running" means
 	FDNetns = "netns" // the pod's network namespace
-	// FDSource is the file or directory that a local image reference names, FDSignature the file of --signature. A
-	// fetcher runs unprivileged and may be unable to open what its caller can, so core opens it.
+	// FDSource is the file or directory that an image reference names (SourcePath), for Fetch alone, FDSignature the file
+	// of --signature. A fetcher runs unprivileged and may be unable to open what its caller can, so core opens it.
 	FDSource    = "source"
 	FDSignature = "signature"
 )

@@ -50,7 +50,7 @@ func (b *bench) plugin(t *testing.T, kind, fault string) Plugin {
 	}
 	p := Plugin{Dir: dir}
 	if kind == "fetcher" {
-		p.References, p.Missing = []string{"raw:" + b.raw}, []string{"raw:" + b.raw + ".none"}
+		p.References, p.Missing = []string{"raw://" + b.raw}, []string{"raw://" + b.raw + ".none"}
 	}
 	return p
 }

@@ -1,6 +1,10 @@
 package fetcher
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+
 	"github.com/rkt/rkt/v2/proto/reason"
 	"github.com/rkt/rkt/v2/sdk/plugin"
 )
@@ -13,6 +17,20 @@ func ReferenceInvalid(format string, args ...any) *plugin.Error {
 // NotFound: there is no such image, or none for the platform. Say where it was looked for.
 func NotFound(format string, args ...any) *plugin.Error {
 	return plugin.Errorf(reason.ImageNotFound, format, args...)
+}
+
+// Unreadable: a file of this host could not be opened, at path, with err. One that is closed to this process is no bug
+// but a surprise, since rkt itself is root's: the text says what to do. Of the pair EACCES and ENOENT it is
+// IMAGE_NOT_FOUND; any other error, and nil, is returned as it is.
+func Unreadable(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return NotFound("open %s: %w: fetchers run as an unprivileged user (uid %d here), and what rkt does not open for them "+
+			"must be open to everybody: chmod o+r the file and o+x the directories above it, or move it", path, fs.ErrPermission, os.Geteuid())
+	case errors.Is(err, fs.ErrNotExist):
+		return NotFound("open %s: %w", path, fs.ErrNotExist)
+	}
+	return err
 }
 
 // AuthRequired: the server wants a credential and none was given for its host.

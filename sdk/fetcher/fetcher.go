@@ -93,9 +93,11 @@ type Request struct {
 	Platform  Platform
 	Access    Access
 	LayoutDir string // absolute; exists, empty or a former attempt's
-	// Source is the file or directory that a local reference names, opened by the caller, who may read what this
-	// process may not. Nil when the reference is not local, and in Resolve. A file is read through it, a directory
-	// opened as /proc/self/fd/N. It belongs to the process: do not close it.
+	// Source is the file or directory that the reference names (launch.SourcePath: of a vendor's scheme all of
+	// SCHEME:///ABSOLUTE/PATH), opened by the caller, who may read what this process may not. Nil when there is none
+	// that the caller may read, and in Resolve. A file is read through it, from wherever its offset is (io.SectionReader);
+	// a directory is opened as /proc/self/fd/N, but what lies in it must be open to everybody (Unreadable). It belongs to
+	// the process: do not close it.
 	Source  *os.File
 	Present map[string]bool // digests that need not be delivered
 }

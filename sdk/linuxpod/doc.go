@@ -2,8 +2,8 @@
 // host and what the guest of every VM flavor is inside, so that the same pod has the same result on all of them.
 //
 // This package is the half that runs before the pod: it looks at the pod (Check), makes cgroups, compiled
-// filters and the plan (Prepare), and afterwards says what apps use (Stats) and removes what is left (Remove).
-// It links what is large. The half that every running pod holds in memory links none of it:
+// filters and the plan (Prepare), and afterwards says what apps use (Stats). The cgroups that it leaves are in the pod's, which core
+// removes. It links what is large. The half that every running pod holds in memory links none of it:
 //
 //	host     the supervisor's side: PID 1's birth, reports, signals, terminals
 //	pidone   PID 1 of the pod: `PROGRAM init`

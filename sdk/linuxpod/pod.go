@@ -2,9 +2,7 @@ package linuxpod
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 
 	"github.com/rkt/rkt/v2/proto/poddir"
 	"github.com/rkt/rkt/v2/sdk/linuxpod/internal/limits"
@@ -77,26 +75,6 @@ func Update(ctx context.Context, podDir, app string, r poddir.Resources) error {
 		return fmt.Errorf("pod has no app %q", app)
 	}
 	return limits.Update(ctx, limits.AppCgroup{Version: a.Cgroup.Version, Dirs: a.Cgroup.Dirs}, r)
-}
-
-// Remove removes the cgroups of the apps of a pod that has ended; core removes the pod's. What is gone, or never
-// was, is a success.
-func Remove(podDir string) error {
-	pod, rt := new(poddir.Pod), new(poddir.Runtime)
-	if err := poddir.ReadJSON(podDir, poddir.RuntimeFile, rt); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil // never started
-		}
-		return err
-	}
-	if err := poddir.ReadJSON(podDir, poddir.PodFile, pod); err != nil {
-		return err
-	}
-	var errs []error
-	for i := range pod.Apps {
-		errs = append(errs, limits.Remove(rt.Cgroup, pod.Apps[i].Name))
-	}
-	return errors.Join(errs...)
 }
 
 // CapNames names the capabilities of a mask.

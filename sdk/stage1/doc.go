@@ -10,6 +10,6 @@
 // or the plugin's own binary: embed Base, implement Supervisor, and Main dispatches the argument "supervise".
 //
 // Optional abilities are further interfaces, each with its capability: Enterer "enter", Attacher "attach",
-// Stopper "stop", Statser "stats", Mutator "mutable", Resizer "resources". Cleaner, plugin.Configurer and
+// Stopper "stop", Statser "stats", Mutator "mutable", Resizer "resources", Cleaner "cleanup". plugin.Configurer and
 // plugin.Prober have none.
 package stage1

@@ -70,5 +70,7 @@ func capabilities(impl Stage1) []string {
 	add("mutable", ok)
 	_, ok = impl.(Resizer)
 	add("resources", ok)
+	_, ok = impl.(Cleaner)
+	add("cleanup", ok)
 	return caps
 }

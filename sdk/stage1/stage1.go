@@ -69,7 +69,8 @@ type Resizer interface {
 	UpdateResources(ctx context.Context, req Resources) error
 }
 
-// Cleaner removes what Run made outside the pod directory. It succeeds when all of it is gone.
+// Cleaner removes what Run made outside the pod directory and its cgroup, which core removes itself. It succeeds when
+// all of it is gone. It costs each pod a start of the plugin at its end: without need, do not implement it.
 type Cleaner interface {
 	Cleanup(ctx context.Context, podDir string) error
 }

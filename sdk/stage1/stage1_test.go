@@ -244,6 +244,7 @@ func (full) StopApp(context.Context, AppRequest) error               { return ni
 func (full) RemoveApp(context.Context, AppRequest) error             { return nil }
 func (full) UpdateResources(context.Context, Resources) error        { return nil }
 func (full) Probe(context.Context) ([]plugin.Finding, error)         { return nil, nil }
+func (full) Cleanup(context.Context, string) error                   { return nil }
 
 func TestCapabilities(t *testing.T) {
 	for _, c := range []struct {
@@ -251,7 +252,7 @@ func TestCapabilities(t *testing.T) {
 		want []string
 	}{
 		{chroot{}, []string{"stop"}},
-		{full{}, []string{"enter", "attach", "stop", "stats", "mutable", "resources"}},
+		{full{}, []string{"enter", "attach", "stop", "stats", "mutable", "resources", "cleanup"}},
 	} {
 		m := Manifest(Info{Name: "stage1-x", Version: "1"}, c.impl)
 		p := m.Provision(manifest.ServiceStage1)

@@ -59,7 +59,7 @@ func TestRandomEnd(t *testing.T) {
 		if err := os.RemoveAll(p.dir); err != nil {
 			t.Errorf("%v after %v: %v", sig, moment, err)
 		}
-		if err := os.MkdirAll(filepath.Join(p.dir, poddir.Stage1Dir), 0o750); err != nil { // for the cleanup
+		if err := os.MkdirAll(filepath.Join(p.dir, poddir.Stage1Dir), 0o750); err != nil { // for the next moment
 			t.Fatal(err)
 		}
 	}

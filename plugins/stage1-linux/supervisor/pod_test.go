@@ -159,8 +159,13 @@ func (p *pod) prepare() {
 		p.t.Fatalf("plan %+v", ep)
 	}
 	p.t.Cleanup(func() {
-		if err := s.Cleanup(context.Background(), p.dir); err != nil {
-			p.t.Error(err)
+		for _, dir := range p.rt.Cgroup.Dirs { // core's duty, before it removes the pod's
+			apps, _ := filepath.Glob(filepath.Join(dir, "app-*"))
+			for _, app := range apps {
+				if err := unix.Rmdir(app); err != nil && !errors.Is(err, unix.ENOENT) {
+					p.t.Error(err)
+				}
+			}
 		}
 	})
 }

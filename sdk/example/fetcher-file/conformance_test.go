@@ -1,29 +1,79 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/rkt/rkt/v2/sdk/conformance"
+	"github.com/rkt/rkt/v2/sdk/fetcher"
+	"github.com/rkt/rkt/v2/sdk/ocilayout"
 )
 
+// TestConformance is all that the kit asks of a fetcher, with two images: without References it fails, since nothing would
+// have been fetched.
 func TestConformance(t *testing.T) {
 	// Not below t.TempDir, which the user that the plugin runs as may not pass.
-	dir, err := os.MkdirTemp("", "rkt-file-")
+	dir, err := os.MkdirTemp("", "rkt-images-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	image := filepath.Join(dir, "image.aci")
-	for _, err := range []error{os.Chmod(dir, 0o755), os.WriteFile(image, make([]byte, 3<<20), 0o644)} {
-		if err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	layout := filepath.Join(dir, "layout")
+	writeImage(t, layout)
+	// Nobody but its owner may read this one: rkt opens what a reference names, and so does the kit.
+	aci := filepath.Join(dir, "image.aci")
+	if err := os.WriteFile(aci, make([]byte, 3<<20), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	conformance.Run(t, conformance.Plugin{
 		Dir:        conformance.Build(t, ".", nil),
-		References: []string{"path://" + image},
-		Missing:    []string{"path://" + filepath.Join(dir, "none.aci")},
+		References: []string{"path://" + layout, "path://" + aci},
+		Missing:    []string{"path://" + filepath.Join(dir, "none")},
 	}, conformance.Options{Level: conformance.Isolation})
+}
+
+// writeImage makes an OCI image layout of one small image.
+func writeImage(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	out, err := ocilayout.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	blob := func(mediaType string, b []byte) fetcher.Descriptor {
+		d, err := out.Blob(t.Context(), fetcher.Descriptor{MediaType: "application/vnd.oci.image." + mediaType}, bytes.NewReader(b), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	document := func(mediaType string, v any) fetcher.Descriptor {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return blob(mediaType, b)
+	}
+	layer := blob("layer.v1.tar", make([]byte, 1<<20)) // of an empty tar, any number of zeros
+	config := document("config.v1+json", map[string]any{
+		"os": "linux", "architecture": runtime.GOARCH,
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{layer.Digest}},
+	})
+	image := document("manifest.v1+json", map[string]any{
+		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+		"config": config, "layers": []fetcher.Descriptor{layer},
+	})
+	if err := out.Done(image); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -17,13 +17,13 @@ import (
 )
 
 func main() {
-	network.Main(network.Info{Name: "network-veth", Version: "1.0.0", Types: []string{"veth"}}, veth{})
+	network.Main(network.Info{Name: "network-veth", Version: "1.0.0", Types: []string{"veth"}}, links{})
 }
 
-type veth struct{}
+type links struct{}
 
 // Setup makes the pair, or finds it made by a former attempt: names and addresses are the pod's own.
-func (veth) Setup(_ context.Context, req network.SetupRequest) (network.Setup, error) {
+func (links) Setup(_ context.Context, req network.SetupRequest) (network.Setup, error) {
 	if len(req.Networks) != 1 || req.Networks[0].Name != "default" {
 		return network.Setup{}, network.NotFound(`there is one network, "default"`)
 	}
@@ -54,7 +54,7 @@ func (veth) Setup(_ context.Context, req network.SetupRequest) (network.Setup, e
 }
 
 // Teardown takes the host's end away, and the other one with it. That it is gone already is a success.
-func (veth) Teardown(_ context.Context, pod network.Pod) error {
+func (links) Teardown(_ context.Context, pod network.Pod) error {
 	name, _, _ := identity(pod.UUID)
 	link, err := netlink.LinkByName(name)
 	if errors.As(err, new(netlink.LinkNotFoundError)) {

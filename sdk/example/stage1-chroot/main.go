@@ -12,12 +12,12 @@ import (
 	"github.com/rkt/rkt/v2/sdk/supervise"
 )
 
-func main() { stage1.Main(stage1.Info{Name: "stage1-chroot", Version: "1.0.0"}, chroot{}) }
+func main() { stage1.Main(stage1.Info{Name: "stage1-chroot", Version: "1.0.0"}, flavor{}) }
 
-type chroot struct{ stage1.Base } // Base: Run = "execute this binary as the supervisor"; Stop
+type flavor struct{ stage1.Base } // Base: Run = "execute this binary as the supervisor"; Stop
 
 // Validate refuses what a chroot cannot do, before anything starts.
-func (chroot) Validate(_ context.Context, podDir string) (ds []plugin.Diagnostic, err error) {
+func (flavor) Validate(_ context.Context, podDir string) (ds []plugin.Diagnostic, err error) {
 	var pod poddir.Pod
 	if err := poddir.ReadJSON(podDir, poddir.PodFile, &pod); err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func (chroot) Validate(_ context.Context, podDir string) (ds []plugin.Diagnostic
 }
 
 // Command runs in the pod's supervisor: root is the app's file system, mounted for the command alone.
-func (chroot) Command(_ *supervise.Pod, app *poddir.App, root string) (*exec.Cmd, error) {
+func (flavor) Command(_ *supervise.Pod, app *poddir.App, root string) (*exec.Cmd, error) {
 	path, err := stage1.LookPath(root, app)
 	if err != nil {
 		return nil, err

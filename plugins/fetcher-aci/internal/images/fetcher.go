@@ -2,10 +2,8 @@ package images
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/rkt/rkt/v2/plugins/fetcher-aci/internal/appc"
@@ -181,16 +179,4 @@ func (j *job) platformLabels(n appc.Name) (map[string]string, error) {
 		labels["arch"] = arch
 	}
 	return labels, nil
-}
-
-// unreadable explains what surprises people: rkt runs as root, and this process does not.
-func unreadable(path string, err error) error {
-	if errors.Is(err, os.ErrPermission) {
-		return fetcher.NotFound("%s: %w: fetchers run as an unprivileged user (uid %d here), so the file and the directories above it must be open to everybody: chmod o+r the file and o+x the directories, or move it",
-			path, os.ErrPermission, os.Geteuid())
-	}
-	if errors.Is(err, os.ErrNotExist) {
-		return fetcher.NotFound("%s: %w", path, os.ErrNotExist)
-	}
-	return fmt.Errorf("%s: %w", path, err)
 }

@@ -67,7 +67,7 @@ func unsigned(format string, args ...any) error {
 func openRegular(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, fetcher.Unreadable(path, err)
 	}
 	fi, err := f.Stat()
 	if err != nil || !fi.Mode().IsRegular() {

@@ -286,22 +286,6 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// The fetcher is not root: what only root can read gets an error that says so.
-func TestUnreadableFile(t *testing.T) {
-	if os.Getuid() == 0 {
-		err := unreadable("/root/app.aci", &os.PathError{Op: "open", Path: "/root/app.aci", Err: syscall.EACCES})
-		if reasonOf(err) != reason.ImageNotFound || !strings.Contains(err.Error(), "/root/app.aci") || !strings.Contains(err.Error(), "chmod") {
-			t.Errorf("%v", err)
-		}
-		return
-	}
-	path := filepath.Join(t.TempDir(), "app.aci")
-	os.WriteFile(path, nil, 0)
-	if _, _, err := fetch(t, "aci-file:"+path); !errors.Is(err, os.ErrPermission) || !strings.Contains(err.Error(), path) {
-		t.Errorf("%v", err)
-	}
-}
-
 func TestKeys(t *testing.T) {
 	s := serve(t, true)
 	s.meta = fmt.Sprintf(`<meta name="ac-discovery-pubkeys" content="127.0.0.1 %s/a.asc"><meta name="ac-discovery-pubkeys" content="127.0.0.1/team %s/b.gpg">`, s.URL, s.URL)

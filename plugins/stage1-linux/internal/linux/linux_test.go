@@ -59,9 +59,6 @@ func TestNotRunning(t *testing.T) {
 	if err := s.Stop(t.Context(), stage1.StopRequest{PodDir: dir + "/gone"}); err != nil {
 		t.Errorf("stop of a pod that is gone: %v", err)
 	}
-	if err := s.Cleanup(t.Context(), dir); err != nil {
-		t.Errorf("cleanup of a pod that never started: %v", err)
-	}
 	_, err := s.Enter(t.Context(), stage1.EnterRequest{PodDir: dir, App: "a"})
 	if pe := (*plugin.Error)(nil); !errors.As(err, &pe) || pe.Reason != reason.PodNotRunning {
 		t.Errorf("enter of a pod that never started: %v", err)

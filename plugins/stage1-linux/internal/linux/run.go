@@ -33,7 +33,6 @@ var (
 	_ stage1.Stopper    = (*Stage1)(nil)
 	_ stage1.Statser    = (*Stage1)(nil)
 	_ stage1.Resizer    = (*Stage1)(nil)
-	_ stage1.Cleaner    = (*Stage1)(nil)
 )
 
 // Configure takes the cache directory; the flavor has no settings.
@@ -130,8 +129,5 @@ func (s *Stage1) Stats(_ context.Context, podDir string) ([]stage1.AppStats, err
 	}
 	return out, nil
 }
-
-// Cleanup removes the apps' cgroups; core removes the pod's.
-func (s *Stage1) Cleanup(_ context.Context, podDir string) error { return linuxpod.Remove(podDir) }
 
 func cpu(ns uint64) time.Duration { return time.Duration(min(ns, math.MaxInt64)) }

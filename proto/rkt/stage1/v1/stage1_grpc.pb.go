@@ -118,12 +118,13 @@ type Stage1ServiceClient interface {
 	// Errors: POD_NOT_RUNNING (S1-LIMIT-01), APP_NOT_FOUND; POD_UNSUPPORTED for what this flavor cannot change in a pod that
 	// runs, naming flavor and field; BUSY for a memory limit below what the app uses and the kernel gets back.
 	UpdateResources(ctx context.Context, in *UpdateResourcesRequest, opts ...grpc.CallOption) (*UpdateResourcesResponse, error)
-	// Cleanup removes what Run made outside the pod directory (cgroups, taps, loop devices). It succeeds
+	// Cleanup removes what Run made outside the pod directory (taps, loop devices, files). It succeeds
 	// when all of it is gone already, or never was (S1-CLEAN-01). After it no process of the pod and no mount below its
 	// directory is left (S1-CLEAN-02), also when its supervisor was killed (S1-CRASH-02). Core removes the pod directory
 	// whatever the answer is.
 	//
-	// Caller: core, in `rkt finish` and `rkt gc`, with the pod's lock held and no process of it left.
+	// Caller: core, in `rkt finish` and `rkt gc`, only with capability "cleanup", with the pod's lock held and no process of
+	// it left. A stage1 without it is never asked, and answers all the same: it has nothing to remove.
 	// Idempotent: yes.
 	// Deadline: 30 s.
 	// Errors: only what another try could cure.
@@ -337,12 +338,13 @@ type Stage1ServiceServer interface {
 	// Errors: POD_NOT_RUNNING (S1-LIMIT-01), APP_NOT_FOUND; POD_UNSUPPORTED for what this flavor cannot change in a pod that
 	// runs, naming flavor and field; BUSY for a memory limit below what the app uses and the kernel gets back.
 	UpdateResources(context.Context, *UpdateResourcesRequest) (*UpdateResourcesResponse, error)
-	// Cleanup removes what Run made outside the pod directory (cgroups, taps, loop devices). It succeeds
+	// Cleanup removes what Run made outside the pod directory (taps, loop devices, files). It succeeds
 	// when all of it is gone already, or never was (S1-CLEAN-01). After it no process of the pod and no mount below its
 	// directory is left (S1-CLEAN-02), also when its supervisor was killed (S1-CRASH-02). Core removes the pod directory
 	// whatever the answer is.
 	//
-	// Caller: core, in `rkt finish` and `rkt gc`, with the pod's lock held and no process of it left.
+	// Caller: core, in `rkt finish` and `rkt gc`, only with capability "cleanup", with the pod's lock held and no process of
+	// it left. A stage1 without it is never asked, and answers all the same: it has nothing to remove.
 	// Idempotent: yes.
 	// Deadline: 30 s.
 	// Errors: only what another try could cure.

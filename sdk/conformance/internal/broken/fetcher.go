@@ -103,7 +103,7 @@ func (s *fetcher) Fetch(req *fetcherv1.FetchRequest, stream fetcherv1.FetcherSer
 // image fetches all of an image but the index.
 func (j *job) image(ref string) (descriptor, error) {
 	var none descriptor
-	if path, ok := strings.CutPrefix(ref, "raw:"); ok && path != "" {
+	if path, ok := strings.CutPrefix(ref, "raw://"); ok && path != "" {
 		return j.raw(path)
 	}
 	r, err := j.open(ref)
@@ -188,7 +188,7 @@ func (s *fetcher) Resolve(ctx context.Context, req *fetcherv1.ResolveRequest) (*
 	case s.is("resolves-by-chance"):
 		resp.Blobs = []*fetcherv1.Descriptor{{Size: int64(os.Getpid())}, {Size: int64(len(s.chance()))}}
 	}
-	if path, ok := strings.CutPrefix(req.GetReference(), "raw:"); ok {
+	if path, ok := strings.CutPrefix(req.GetReference(), "raw://"); ok {
 		dir, err := os.MkdirTemp(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "")
 		if err != nil {
 			return nil, fail(reason.Internal, "%v", err)

@@ -44,6 +44,8 @@ type Options struct {
 	// App is the program in the pods of level lifecycle: sdk/conformance/internal/testapp/cmd/rkt-conformance-app, or the
 	// command rkt-conformance, linked statically. conformance.Run builds it.
 	App string
+	// Unfetched lets conformance.Run be content with a fetcher of which nothing was fetched, for want of references.
+	Unfetched bool
 	// Impatient makes every bound of time a tenth: for the kit's tests of itself, which wait for what never comes.
 	Impatient bool
 	// Log hears what happens, a line at a time; nil: nobody.

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
@@ -99,24 +97,6 @@ func limit(ac AppCgroup, r poddir.Resources, w *warnings) {
 	if r.CPUMillis > 0 || r.CPUShares > 0 {
 		w.note("cpu", "CPU limit", cpu(ac, r.CPUMillis, r.CPUShares))
 	}
-}
-
-// Remove removes one app's cgroup; its processes have ended. What is gone is a success.
-func Remove(cg poddir.Cgroup, app string) error {
-	if err := checkName(app); err != nil {
-		return err
-	}
-	var errs []error
-	for name, dir := range cg.Dirs {
-		if name == "freezer" {
-			continue
-		}
-		err := unix.Rmdir(filepath.Join(dir, dirPrefix+app))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("remove cgroup of app %s (%s): %w", app, name, err))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func checkName(app string) error {

@@ -133,8 +133,10 @@ func apply(t *testing.T, c poddir.Cgroup, app *poddir.App, volumes ...poddir.Vol
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := Remove(c, app.Name); err != nil {
-			t.Error(err)
+		for name, dir := range c.Dirs {
+			if err := os.Remove(filepath.Join(dir, dirPrefix+app.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) && name != "freezer" {
+				t.Error(err)
+			}
 		}
 	})
 	for _, w := range warnings {

@@ -8,7 +8,8 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/rkt/rkt/v2/proto/launch"
 	fetcherv1 "github.com/rkt/rkt/v2/proto/rkt/fetcher/v1"
@@ -91,35 +92,23 @@ func (t target) name() string {
 	return t.ref
 }
 
-// donate opens what a local reference names, as core does: the plugin may not be able to.
-func (t target) donate(e *suite.Env) ([]process.FD, error) {
-	_, rest, _ := strings.Cut(t.ref, ":")
-	path := strings.TrimPrefix(rest, "//")
-	if !strings.HasPrefix(path, "/") {
-		return nil, nil
+// donate opens what a reference names, exactly as core does (launch.SourcePath): the plugin may not be able to.
+func (t target) donate(e *suite.Env) []process.FD {
+	path, _ := launch.SourcePath(t.ref)
+	if path == "" {
+		return nil
 	}
-	for path != "" {
-		f, err := os.Open(path)
-		if err == nil {
-			e.Defer(f.Close)
-			return []process.FD{{Name: launch.FDSource, File: f}}, nil
-		}
-		i := strings.LastIndexByte(path, ':') // a tag
-		if i < 0 {
-			break
-		}
-		path = path[:i]
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil
 	}
-	return nil, nil
+	e.Defer(f.Close)
+	return []process.FD{{Name: launch.FDSource, File: f}}
 }
 
 // start starts the plugin for a target.
 func (t target) start(ctx context.Context, e *suite.Env, o process.Options) (*process.Process, error) {
-	fds, err := t.donate(e)
-	if err != nil {
-		return nil, err
-	}
-	o.FDs = fds
+	o.FDs = t.donate(e)
 	return e.Ready(ctx, o)
 }
 
