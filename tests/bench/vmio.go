@@ -286,10 +286,7 @@ func (m *bareIO) run(addr string) (string, error) {
 	defer os.Remove(socket)
 	defer share.Wait()
 	defer share.Process.Kill()
-	args, err := bareArgs(m.accel, m.kernel, m.initrd, "rdinit=/bench-init")
-	if err != nil {
-		return "", err
-	}
+	args := bareArgs(m.accel, m.kernel, m.initrd, "rdinit=/bench-init")
 	cmd := exec.CommandContext(ctx, "ip", append(append([]string{"netns", "exec", bareNetns, "qemu-system-x86_64"}, args...),
 		"-object", "memory-backend-memfd,id=memory,share=on,size=256M", "-machine", "memory-backend=memory", "-m", "256M",
 		"-serial", "stdio", "-object", "rng-builtin,id=e", "-device", "virtio-rng-pci,rng=e",
