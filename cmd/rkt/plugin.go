@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -106,11 +108,13 @@ func (a *app) pluginListCmd() *cobra.Command {
   shadowed   another one of its name comes first in the search path
   masked     no plugin: it hides those of its name in later directories (ln -s /dev/null /etc/rkt/plugins.d/NAME)
 
+Why a plugin is not used is below the table, or alone in 'rkt plugin inspect NAME'.
+
 PIN is "pinned" where plugins.lock has the name and the bytes are its, "differs" where they are not.`,
 		Args: noArgs,
 	}
 	c.Flags().StringVar(&form, "format", "", "json or json-pretty")
-	c.Flags().BoolVar(&noLegend, "no-legend", false, "no header")
+	c.Flags().BoolVar(&noLegend, "no-legend", false, "no header, and no reasons below")
 	c.RunE = func(*cobra.Command, []string) error {
 		if err := format(form).check(); err != nil {
 			return err
@@ -130,7 +134,10 @@ PIN is "pinned" where plugins.lock has the name and the bytes are its, "differs"
 		if !noLegend {
 			header = []string{"NAME", "VERSION", "PROVIDES", "STATE", "PIN", "DIRECTORY"}
 		}
-		return table(a.stdout, header, pluginRows(out))
+		if err := table(a.stdout, header, pluginRows(out)); err != nil || noLegend {
+			return err
+		}
+		return explain(a.stdout, out)
 	}
 	return c
 }
@@ -145,7 +152,7 @@ func pluginRows(plugins []pluginJSON) [][]string {
 		if p.Pin != "" {
 			pin = string(p.Pin)
 		}
-		rows = append(rows, []string{p.Name, version, provides, stateText(p), pin, p.Directory})
+		rows = append(rows, []string{p.Name, version, provides, string(p.State), pin, p.Directory})
 	}
 	return rows
 }
@@ -159,6 +166,24 @@ func stateText(p pluginJSON) string {
 		return string(p.State) + " by " + p.ShadowedBy
 	}
 	return string(p.State)
+}
+
+// explain says why plugins are not used. In the table it would make every row as long as the longest reason.
+func explain(w io.Writer, plugins []pluginJSON) error {
+	var b strings.Builder
+	for _, p := range plugins {
+		switch {
+		case p.Error != "":
+			fmt.Fprintf(&b, "%s %s: %s\n", p.Name, p.State, oneLine(p.Error))
+		case p.ShadowedBy != "":
+			fmt.Fprintf(&b, "%s of %s %s by %s\n", p.Name, p.Directory, p.State, p.ShadowedBy)
+		}
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	_, err := io.WriteString(w, "\n"+b.String())
+	return err
 }
 
 func provisions(m *manifest.Manifest) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -87,11 +88,11 @@ func (a *app) listFailures(l *failure.Log, form string) error {
 	return errors.Join(table(a.stdout, []string{"PLUGIN", "VERSION", "WHEN", "REASON", "FAILURE"}, rows), listErr)
 }
 
-// printFailure quotes line by line: a plugin's words do not drive the terminal.
+// printFailure quotes line by line: a plugin's words do not drive the terminal. A traceback's tabs stay.
 func printFailure(w io.Writer, r *failure.Record) {
 	fmt.Fprintf(w, "plugin=%s\nversion=%s\ndirectory=%s\ntime=%s\nreason=%s\nfailure=%s\n\n", r.Plugin, oneLine(r.Version), oneLine(r.Directory),
 		ago(r.Time, true), oneLine(r.Reason), oneLine(r.Verb+": "+r.Message))
 	for _, line := range r.Log {
-		fmt.Fprintln(w, oneLine(line))
+		fmt.Fprintln(w, strings.ReplaceAll(quoteControl(line), "\n", `\n`))
 	}
 }

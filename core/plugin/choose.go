@@ -161,8 +161,18 @@ func (s *Set) missing(what, plugin string) *Error {
 			shown++
 		}
 	}
-	if plugin != "" {
+	if shipped(plugin) {
 		fmt.Fprintf(&b, "; install the package rkt-%s", plugin)
 	}
 	return &Error{Reason: reason.PluginMissing, Message: b.String()}
+}
+
+// shipped says whether the project has a package of the plugin: a name that was guessed of what the user typed may be a
+// vendor's, or a slip.
+func shipped(plugin string) bool {
+	switch plugin {
+	case "fetcher-docker", "fetcher-aci", "network-cni", "stage1-linux", "stage1-qemu", "stage1-lkvm":
+		return true
+	}
+	return false
 }

@@ -126,6 +126,10 @@ func TestMissing(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
+	// No package is made up for a vendor's scheme.
+	if _, err := Discover([]string{"/a"}).Fetcher("s3"); err == nil || err.Error() != `no plugin provides image scheme "s3": looked in /a` {
+		t.Error(err)
+	}
 	if vs := Discover(nil).Verifiers("x"); len(vs) != 0 {
 		t.Error(vs)
 	}
@@ -157,6 +161,7 @@ func TestStage1(t *testing.T) {
 		{others, "", "!several stage1 plugins are installed: qemu = stage1-acme 1.0 (" + base + "/b/stage1-acme), xen = stage1-xen"},
 		{two, "lkvm", `!no plugin provides stage1 flavor "lkvm": looked in`},
 		{two, "lkvm", "!install the package rkt-stage1-lkvm; installed: linux ="},
+		{two, "linus", `!no plugin provides stage1 flavor "linus": looked in ` + base + "/a, " + base + "/b; installed: linux ="},
 		{two, "../../etc", "!no plugin provides stage1 flavor"},
 		{two, base + "/dev/anything", "stage1-dev"},
 		{two, base + "/b/fetcher-x", "!it provides no rkt.stage1"},

@@ -31,7 +31,6 @@ type drain struct {
 	bytes   int
 	logged  int
 	dropped int
-	panics  bool // a Go runtime is printing its last words
 }
 
 func newDrain(log *slog.Logger) *drain { return &drain{log: log, done: make(chan struct{})} }
@@ -82,14 +81,7 @@ func (d *drain) emit(s string) {
 		}
 		return
 	}
-	if strings.HasPrefix(s, "panic: ") || strings.HasPrefix(s, "fatal error: ") {
-		d.panics = true
-	}
-	level := slog.LevelDebug
-	if d.panics {
-		level = slog.LevelError
-	}
-	d.log.Log(ctx, level, printable(s))
+	d.log.Debug(printable(s)) // of a panic too: the error of the crash ends with it
 }
 
 // parseLog reads one JSON line of hclog's form.

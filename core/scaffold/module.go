@@ -1,7 +1,11 @@
 package scaffold
 
 import (
+	"errors"
 	"fmt"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,8 +18,11 @@ const rktModule = "github.com/rkt/rkt/v2"
 // goVersion is the language that a plugin is begun with when there is no checkout to ask.
 const goVersion = "1.26.0"
 
+// modulesFile of a checkout names the modules that plugins need: what `go mod tidy` leaves of a checkout's own.
+const modulesFile = "sdk/example/modules.txt"
+
 // module adds go.mod and, with a checkout, go.sum. A checkout's own requirements are taken over, so that the plugin is
-// built from the versions that the sdk was tested with, and at once: `go mod tidy` drops what it does not need.
+// built from the versions that the sdk was tested with, and at once.
 func (p *Plugin) module(out map[string]string) error {
 	if p.SDK == "" {
 		out["go.mod"] = fmt.Sprintf("module %s\n\ngo %s\n\nrequire %s v%s\n", p.Module, goVersion, rktModule, strings.TrimPrefix(p.Version, "v"))
@@ -37,10 +44,46 @@ func (p *Plugin) module(out map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("read the checkout of rkt: %w", err)
 	}
+	wanted, err := os.ReadFile(filepath.Join(dir, modulesFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a checkout without it: all are taken, `go mod tidy` drops some
+		return fmt.Errorf("read the checkout of rkt: %w", err)
+	}
+	direct, err := imports(out)
+	if err != nil {
+		return err
+	}
+	here, behind := []string{"\t" + rktModule + " v2.0.0\n"}, []string{}
+	for _, m := range mod.require {
+		path, _, _ := strings.Cut(m, " ")
+		switch {
+		case slices.ContainsFunc(direct, func(i string) bool { return i == path || strings.HasPrefix(i, path+"/") }):
+			here = append(here, "\t"+m+"\n")
+		case len(wanted) == 0 || slices.Contains(strings.Fields(string(wanted)), path):
+			behind = append(behind, "\t"+m+" // indirect\n")
+		}
+	}
 	out["go.sum"] = string(sum)
-	out["go.mod"] = fmt.Sprintf("module %s\n\ngo %s\n\nrequire %s v2.0.0\n\nrequire (\n%s)\n\nreplace %s => %s\n",
-		p.Module, mod.golang, rktModule, mod.require, rktModule, quoted(dir))
+	out["go.mod"] = fmt.Sprintf("module %s\n\ngo %s\n\nrequire (\n%s)\n\nrequire (\n%s)\n\nreplace %s => %s\n",
+		p.Module, mod.golang, strings.Join(here, ""), strings.Join(behind, ""), rktModule, quoted(dir))
 	return nil
+}
+
+// imports are what the Go files import.
+func imports(files map[string]string) ([]string, error) {
+	var out []string
+	for name, text := range files {
+		if !strings.HasSuffix(name, ".go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, text, parser.ImportsOnly)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range f.Imports {
+			out = append(out, strings.Trim(i.Path.Value, `"`))
+		}
+	}
+	return out, nil
 }
 
 // quoted writes a path as go.mod wants it.
@@ -54,13 +97,12 @@ func quoted(dir string) string {
 // goMod is the part of a go.mod that matters here.
 type goMod struct {
 	name, golang string
-	require      string // lines, each "\tPATH VERSION // indirect\n"
+	require      []string // each "PATH VERSION"
 }
 
 // parse reads a go.mod as the go command writes it: one statement a line, parentheses around several.
 func parse(text string) goMod {
 	var m goMod
-	var lines []string
 	inside := false
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(strings.TrimSpace(line), "//")
@@ -69,18 +111,17 @@ func parse(text string) goMod {
 		case len(f) == 1 && f[0] == ")":
 			inside = false
 		case inside && len(f) == 2:
-			lines = append(lines, fmt.Sprintf("\t%s %s // indirect\n", f[0], f[1]))
+			m.require = append(m.require, f[0]+" "+f[1])
 		case len(f) == 2 && f[0] == "require" && f[1] == "(":
 			inside = true
 		case len(f) == 3 && f[0] == "require":
-			lines = append(lines, fmt.Sprintf("\t%s %s // indirect\n", f[1], f[2]))
+			m.require = append(m.require, f[1]+" "+f[2])
 		case len(f) == 2 && f[0] == "module":
 			m.name = f[1]
 		case len(f) == 2 && f[0] == "go":
 			m.golang = f[1]
 		}
 	}
-	slices.Sort(lines)
-	m.require = strings.Join(lines, "")
+	slices.Sort(m.require)
 	return m
 }

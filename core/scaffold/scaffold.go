@@ -23,16 +23,18 @@ type kind struct {
 	name    string
 	example string
 	words   func(suffix string) []string // replaced in its source, beside the name: old, new, old, new...
+	// whole: the example's own test is the plugin's too, because the kit tests the kind whole as any user.
+	whole bool
 }
 
 func kinds() []kind {
 	return []kind{
-		{"stage1", "stage1-chroot", nil},
+		{"stage1", "stage1-chroot", nil, false},
 		{"fetcher", "fetcher-file", func(suffix string) []string {
 			return []string{`"path"`, `"` + suffix + `"`, "path://", suffix + "://"}
-		}},
-		{"verifier", "verifier-digest", nil},
-		{"network", "network-veth", func(suffix string) []string { return []string{`{"veth"}`, `{"` + suffix + `"}`} }},
+		}, true},
+		{"verifier", "verifier-digest", nil, true},
+		{"network", "network-veth", func(suffix string) []string { return []string{`{"veth"}`, `{"` + suffix + `"}`} }, false},
 	}
 }
 
@@ -130,7 +132,12 @@ func (p *Plugin) source(k kind, out map[string]string) error {
 
 // around adds what is beside the source.
 func (p *Plugin) around(k kind, out map[string]string) error {
-	replace := strings.NewReplacer("@NAME@", p.Name, "@KIND@", p.Kind, "@EXAMPLE@", k.example)
+	levels := ""
+	if !k.whole {
+		levels = " Level 1 wants nothing; the others want root:\n" +
+			"#   go run github.com/rkt/rkt/v2/sdk/conformance/cmd/rkt-conformance -plugin $(OUT) -level 2"
+	}
+	replace := strings.NewReplacer("@NAME@", p.Name, "@KIND@", p.Kind, "@EXAMPLE@", k.example, "@LEVELS@", levels)
 	entries, err := files.ReadDir("files")
 	if err != nil {
 		return err
@@ -143,6 +150,9 @@ func (p *Plugin) around(k kind, out map[string]string) error {
 		name := strings.TrimSuffix(e.Name(), ".txt") // else this module would build it
 		if name == "gitignore" {
 			name = ".gitignore"
+		}
+		if _, own := out[name]; own && k.whole {
+			continue
 		}
 		out[name] = replace.Replace(string(b))
 	}

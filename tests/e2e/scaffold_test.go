@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"debug/elf"
 	"encoding/json"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -33,6 +37,11 @@ func TestScaffold(t *testing.T) {
 		}
 		return string(out)
 	}
+	nfpm := filepath.Join(shared.work, "nfpm") // of the version that the Makefile names
+	if out, err := tool("go", "-C", checkout, "build", "-modfile=packaging/tools.mod", "-o", nfpm, "github.com/goreleaser/nfpm/v2/cmd/nfpm"); err != nil {
+		t.Fatalf("%s", out)
+	}
+	cleaned := filepath.Join(shared.work, "scaffold-cleaned")
 	for _, kind := range []string{"stage1", "fetcher", "verifier", "network"} {
 		t.Run(kind, func(t *testing.T) {
 			name, dir := kind+"-scaffolded", filepath.Join(shared.work, "scaffold-"+kind)
@@ -40,11 +49,17 @@ func TestScaffold(t *testing.T) {
 			if out, err := tool("gofmt", "-l", dir); err != nil || out != "" {
 				t.Errorf("gofmt: %s %v", out, err)
 			}
-			// test is level 1 of the conformance kit with it.
+			if kind == "stage1" {
+				write(t, filepath.Join(dir, "clean.go"), fmt.Sprintf(cleaner, cleaned))
+			}
+			// test is the conformance kit with it.
 			if out, err := tool("make", "-C", dir, "test", "install", "DESTDIR="+dist, "PREFIX="); err != nil {
 				t.Fatalf("%s", out)
 			}
-			packages(t, dir)
+			packages(t, dir, nfpm)
+			if kind == "fetcher" {
+				crossBuild(t, dir, name)
+			}
 			var found struct {
 				State    string
 				Manifest struct{ Provides []struct{ Service string } }
@@ -70,16 +85,76 @@ func TestScaffold(t *testing.T) {
 		if out := rkt(t, "run", "--rm", "--stage1=scaffolded", "--net=host", image, "--exec=/bin/echo", "--", "by", "a", "new", "stage1"); !strings.Contains(out, "by a new stage1") {
 			t.Errorf("%s", out)
 		}
+		if _, err := os.Stat(cleaned); err != nil {
+			t.Errorf("the pod has ended, and its stage1 was not asked to clean up: %v", err)
+		}
 	})
 }
 
-// packages builds the deb and the rpm by the module's own recipe, where there is an nfpm.
-func packages(t *testing.T, dir string) {
+// cleaner makes the new stage1 one with something to clean.
+const cleaner = `package main
+
+import (
+	"context"
+	"os"
+)
+
+// Cleanup says that it was called.
+func (flavor) Cleanup(_ context.Context, podDir string) error {
+	return os.WriteFile(%q, []byte(podDir), 0o644)
+}
+`
+
+func write(t *testing.T, path, text string) {
 	t.Helper()
-	if _, err := exec.LookPath("nfpm"); err != nil {
-		return
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
-	if out, err := tool("make", "-C", dir, "packages"); err != nil {
+}
+
+// crossBuild builds for another machine, as a variable of the environment says and make hands on to all that it runs.
+func crossBuild(t *testing.T, dir, name string) {
+	t.Helper()
+	arch, machine := "arm64", elf.EM_AARCH64
+	if runtime.GOARCH == arch {
+		arch, machine = "amd64", elf.EM_X86_64
+	}
+	if out, err := tool("env", "GOARCH="+arch, "make", "-C", dir, "OUT=other/"+name); err != nil {
+		t.Fatalf("%s", out)
+	}
+	f, err := elf.Open(filepath.Join(dir, "other", name, "rkt-"+name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.Machine != machine {
+		t.Errorf("built for %s, want %s", f.Machine, machine)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "other", name, "plugin.json")); err != nil {
+		t.Error(err)
+	}
+}
+
+// packages builds the deb and the rpm by the module's own recipe, which wants to know the licence first.
+func packages(t *testing.T, dir, nfpm string) {
+	t.Helper()
+	pack := func() (string, error) { return tool("make", "-C", dir, "packages", "NFPM="+nfpm) }
+	if out, err := pack(); err == nil || !strings.Contains(out, "fill in license in nfpm.yaml first") {
+		t.Errorf("packages without a licence: %v\n%s", err, out)
+	}
+	recipe := filepath.Join(dir, "nfpm.yaml")
+	b, err := os.ReadFile(recipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, _ := strings.Cut(string(b), `license: "`)
+	_, rest, _ = strings.Cut(rest, "\n")
+	write(t, recipe, head+"license: MIT\n"+rest)
+	if out, err := pack(); err == nil || !strings.Contains(out, "write LICENSE first") {
+		t.Errorf("packages without a copyright file: %v\n%s", err, out)
+	}
+	write(t, filepath.Join(dir, "LICENSE"), "Do what you like.\n")
+	if out, err := pack(); err != nil {
 		t.Errorf("%s", out)
 	}
 	for _, suffix := range []string{"deb", "rpm"} {
