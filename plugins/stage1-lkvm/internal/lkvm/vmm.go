@@ -33,10 +33,10 @@ func (VMM) Find(ctx context.Context, c *vmhost.Config) (string, string, error) {
 	return p, v, err
 }
 
-// version reads "kvm tool 3.18.0". It is shown, never compared: it has been the same for ten years.
 // versionTime is seconds where the host is itself an emulated machine.
 const versionTime = 30 * time.Second
 
+// version reads "kvm tool 3.18.0". It is shown, never compared: it has been the same for ten years.
 func version(ctx context.Context, program string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, versionTime, fmt.Errorf("no answer within %v", versionTime))
 	defer cancel()
