@@ -51,9 +51,10 @@ func exits() []exit {
 		{130, "Ctrl-C or SIGTERM before the pod ran", func(err error) bool { return errors.Is(err, context.Canceled) }},
 		{0, "", func(err error) bool { return as[*plugin.Error](err) }},
 		{64, "the flavor cannot run such a pod", func(err error) bool { return as[*execute.UnsupportedError](err) }},
-		{66, "no such pod, or no such image in the store", func(err error) bool {
-			return as[*pod.NotFoundError](err) || errors.Is(err, store.ErrNotFound)
+		{66, "no such pod or app, or no such image in the store", func(err error) bool {
+			return as[*pod.NotFoundError](err) || as[*engine.AppError](err) || errors.Is(err, store.ErrNotFound)
 		}},
+		{69, "the pod is in another state than the command wants", func(err error) bool { return as[*pod.StateError](err) }},
 		{0, "success; also stop of a pod that has ended already", func(err error) bool { return errors.Is(err, engine.ErrAlreadyStopped) }},
 		{exitOther, "everything else", func(error) bool { return true }},
 	}

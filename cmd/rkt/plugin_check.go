@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rkt/rkt/v2/core/engine"
 	"github.com/rkt/rkt/v2/core/plugin"
+	"github.com/rkt/rkt/v2/proto/reason"
 )
 
 // findingJSON is one answer of a plugin about this host.
@@ -58,7 +58,7 @@ host, with the line that mends what is missing. Fails when something is missing 
 			err = table(a.stdout, []string{"PLUGIN", "CHECK", "STATE", "FINDING"}, findingRows(found))
 		}
 		if err == nil && unfit > 0 {
-			err = fmt.Errorf("%s cannot work on this host as it is", plural(unfit, "plugin"))
+			err = &plugin.Error{Reason: reason.HostUnfit, Message: plural(unfit, "plugin") + " cannot work on this host as it is"}
 		}
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,9 @@ fetcher (WORD://...). Until a release of rkt is published, --sdk names the check
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return usagef("a kind and a name are needed: KIND is %s", strings.Join(scaffold.Kinds(), ", "))
+			}
+			if !slices.Contains(scaffold.Kinds(), args[0]) {
+				return usagef("%q is no kind of plugin: KIND is %s", args[0], strings.Join(scaffold.Kinds(), ", "))
 			}
 			return nil
 		},

@@ -125,6 +125,10 @@ func unknownCommand(c *cobra.Command, word string) error {
 	if len(meant) > 1 {
 		return usagef("ambiguous command %q: it can be %s", word, strings.Join(meant, ", "))
 	}
+	c.SuggestionsMinimumDistance = 2
+	if near := c.SuggestionsFor(word); len(near) > 0 {
+		return usagef("unknown command %q: did you mean %s? (%s --help lists them)", word, strings.Join(near, " or "), c.CommandPath())
+	}
 	return usagef("unknown command %q (%s --help lists them)", word, c.CommandPath())
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/rkt/rkt/v2/core/execute"
 	"github.com/rkt/rkt/v2/core/pod"
@@ -55,9 +56,15 @@ func (e *Engine) Detach(ctx context.Context, prefix string, opts RunOptions) (st
 		return id, err
 	}
 	opts.Detached, opts.UUIDFileSave = true, ""
-	return id, execute.Detached(ctx, execute.Background{
+	said, err := execute.Detached(ctx, execute.Background{
 		Exe: e.exe, Args: append(e.globalArgs(), "start", id), Options: opts, Log: filepath.Join(logs, "rkt.log"),
 	})
+	for line := range strings.Lines(said) {
+		if line = strings.TrimPrefix(strings.TrimSpace(line), "rkt: "); line != "" {
+			e.Observer.warn("%s", line)
+		}
+	}
+	return id, err
 }
 
 // globalArgs are the flags that make another rkt see what this one sees.

@@ -20,6 +20,7 @@ import (
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/core/store"
 	"github.com/rkt/rkt/v2/core/trust"
+	"github.com/rkt/rkt/v2/proto/reason"
 )
 
 // Engine is one data directory with one configuration.
@@ -103,6 +104,12 @@ func (e *Engine) launch(ctx context.Context, entry *plugin.Entry, o plugin.Optio
 	if o.Config, err = e.settings(entry.Name); err != nil {
 		return nil, err
 	}
+	return e.run(ctx, entry, o)
+}
+
+// run starts the plugin of the entry itself with the configuration in o.
+func (e *Engine) run(ctx context.Context, entry *plugin.Entry, o plugin.Options) (*plugin.Process, error) {
+	var err error
 	o.Logger = e.Observer.Log
 	o.Debug = e.Config.Debug
 	o.Insecure = e.Config.Insecure.Plugin
@@ -168,5 +175,6 @@ func (e *Engine) Plugin(name string) (*plugin.Entry, error) {
 	if found != nil {
 		return found, nil
 	}
-	return nil, fmt.Errorf("no plugin is called %q: looked in %s", name, strings.Join(e.Plugins().Dirs(), ", "))
+	return nil, &plugin.Error{Reason: reason.PluginMissing, Message: fmt.Sprintf(
+		"no plugin is called %q: looked in %s", name, strings.Join(e.Plugins().Dirs(), ", "))}
 }

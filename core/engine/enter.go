@@ -35,7 +35,7 @@ func (e *Engine) Enter(ctx context.Context, prefix, app string, argv []string, t
 	if err != nil {
 		return err
 	}
-	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindStage1})
+	p, err := e.launchHeld(ctx, entry, plugin.Options{Kind: plugin.KindStage1})
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,17 @@ func (e *Engine) Enter(ctx context.Context, prefix, app string, argv []string, t
 	if err != nil {
 		return err
 	}
-	return execute.Become(entry, plan, info.Path, nil)
+	return execute.Become(entry.Entry, plan, info.Path, nil)
+}
+
+// AppError says that a pod has no app of that name.
+type AppError struct {
+	App  string
+	Apps []string
+}
+
+func (e *AppError) Error() string {
+	return fmt.Sprintf("the pod has no app %q; its apps are %s", e.App, strings.Join(e.Apps, ", "))
 }
 
 func chooseApp(apps []poddir.App, want string) (string, error) {
@@ -58,7 +68,7 @@ func chooseApp(apps []poddir.App, want string) (string, error) {
 		names = append(names, a.Name)
 	}
 	if want != "" {
-		return "", fmt.Errorf("the pod has no app %q; its apps are %s", want, strings.Join(names, ", "))
+		return "", &AppError{App: want, Apps: names}
 	}
 	if len(names) == 0 {
 		return "", errors.New("the pod has no apps")

@@ -64,6 +64,13 @@ func (e *Engine) fetchRemote(ctx context.Context, st *store.Store, ref image.Ref
 	if ref.Scheme != image.Bare {
 		return e.fetchOne(ctx, st, ref, spec)
 	}
+	// A registry must not be asked for what is a path of this host.
+	if scheme, rest, ok := strings.Cut(spec.Image, ":"); ok {
+		if _, err := e.Plugins().Fetcher(scheme); err == nil {
+			return nil, fmt.Errorf("find image %q: %q is also the scheme of an installed fetcher: write %s://%s, or docker://%s",
+				spec.Image, scheme, scheme, strings.TrimPrefix(rest, "//"), spec.Image)
+		}
+	}
 	var tried []error
 	for _, r := range ref.Candidates(e.Config.ImageSearch) {
 		img, err := e.fetchOne(ctx, st, r, spec)

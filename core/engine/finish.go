@@ -85,7 +85,7 @@ func (e *Engine) teardown(ctx context.Context, p *pod.Pod, netns *os.File) (*plu
 	if err != nil {
 		return nil, err
 	}
-	proc, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindNetwork, FDs: network.FDs(netns)})
+	proc, err := e.launchHeld(ctx, entry, plugin.Options{Kind: plugin.KindNetwork, FDs: network.FDs(netns)})
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (e *Engine) releaseStage1(ctx context.Context, p *pod.Pod) error {
 	if !entry.Capable("rkt.stage1", "cleanup") {
 		return nil
 	}
-	proc, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindStage1})
+	proc, err := e.launchHeld(ctx, entry, plugin.Options{Kind: plugin.KindStage1})
 	if err != nil {
 		return err
 	}

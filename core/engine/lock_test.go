@@ -63,9 +63,9 @@ func TestLock(t *testing.T) {
 	if state, err := e.PinState(entry); state != PinMatches || err != nil {
 		t.Errorf("%q, %v", state, err)
 	}
-	copied, rec, err := e.pin(entry, plugin.KindStage1)
-	if err != nil || rec.Digest != p.Digest {
-		t.Fatal(rec, err)
+	copied, err := e.pin(entry, plugin.KindStage1)
+	if err != nil || copied.record.Digest != p.Digest {
+		t.Fatal(copied, err)
 	}
 	// What is launched of a plugin that no pod pins is the copy.
 	if got, err := e.admitted(entry); err != nil || got.Dir != copied.Dir {
@@ -77,7 +77,7 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, try := range map[string]func() error{
-		"pin":      func() error { _, _, err := e.pin(entry, plugin.KindStage1); return err },
+		"pin":      func() error { _, err := e.pin(entry, plugin.KindStage1); return err },
 		"launch":   func() error { _, err := e.admitted(entry); return err },
 		"Admitted": func() error { return e.Admitted(entry) },
 	} {
@@ -90,7 +90,7 @@ func TestLock(t *testing.T) {
 		t.Errorf("%q, %v", state, err)
 	}
 	// A pod that runs is not asked about: its copy is launched as it is.
-	if got, err := e.admitted(copied); err != nil || got != copied {
+	if got, err := e.admitted(copied.Entry); err != nil || got != copied.Entry {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if was, err := e.UnpinPlugin(t.Context(), "stage1-x"); err != nil || was.Digest != p.Digest {
@@ -100,7 +100,7 @@ func TestLock(t *testing.T) {
 		t.Error("unpinned twice")
 	}
 	e, entry = again(t, dir)
-	if _, _, err := e.pin(entry, plugin.KindStage1); err != nil {
+	if _, err := e.pin(entry, plugin.KindStage1); err != nil {
 		t.Error(err)
 	}
 }
@@ -108,7 +108,7 @@ func TestLock(t *testing.T) {
 // A copy whose bytes are not those of its name is not what a lock can be made of.
 func TestPinOfDamagedCopy(t *testing.T) {
 	e, entry := withPlugin(t)
-	copied, _, err := e.pin(entry, plugin.KindStage1)
+	copied, err := e.pin(entry, plugin.KindStage1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestPinOfDamagedCopy(t *testing.T) {
 
 func TestPluginUses(t *testing.T) {
 	e, entry := withPlugin(t)
-	_, rec, err := e.pin(entry, plugin.KindStage1)
+	copied, err := e.pin(entry, plugin.KindStage1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,8 +136,8 @@ func TestPluginUses(t *testing.T) {
 		return map[string]string{"plugins.json": `{"schema":1,"plugins":{"stage1":{"name":"stage1-x","version":"1.0.0","digest":"` + stage1 +
 			`"},"network":{"name":"n","version":"3","digest":"` + network + `"}}}`}
 	}
-	exited := e.make(t, pod.Run, uses(rec.Digest, gone))
-	prepared := e.make(t, pod.Prepared, uses(rec.Digest, gone))
+	exited := e.make(t, pod.Run, uses(copied.record.Digest, gone))
+	prepared := e.make(t, pod.Prepared, uses(copied.record.Digest, gone))
 	e.make(t, pod.Prepare, nil) // too young to have any
 	running, err := e.Pods.Lock(e.make(t, pod.Run, uses(gone, gone)))
 	if err != nil {
@@ -157,7 +157,7 @@ func TestPluginUses(t *testing.T) {
 	if n.Name != "n" || len(n.Pods) != 3 || !n.Missing || n.Installed {
 		t.Errorf("%+v", n)
 	}
-	if current.Digest != rec.Digest || !current.Installed || current.Missing || len(current.Pods) != 2 {
+	if current.Digest != copied.record.Digest || !current.Installed || current.Missing || len(current.Pods) != 2 {
 		t.Errorf("%+v", current)
 	}
 	states := map[string]pod.State{}

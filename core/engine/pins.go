@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -17,16 +18,26 @@ const (
 	kindNetwork = "network"
 )
 
-// pin copies a plugin by digest, for as long as a pod refers to it, and returns the copy with what the pod records of it.
-func (e *Engine) pin(entry *plugin.Entry, kind plugin.Kind) (*plugin.Entry, poddir.PinnedPlugin, error) {
-	rec := poddir.PinnedPlugin{Name: entry.Name, Version: entry.Manifest.Version}
+// held is a plugin as one pod holds it: the copy of its files, and the configuration that it had when the pod was
+// made. A later configuration may be one of a later version's.
+type held struct {
+	*plugin.Entry
+	record   poddir.PinnedPlugin
+	settings []byte
+}
+
+// pin copies a plugin by digest, for as long as a pod refers to it.
+func (e *Engine) pin(entry *plugin.Entry, kind plugin.Kind) (*held, error) {
+	h := &held{record: poddir.PinnedPlugin{Name: entry.Name, Version: entry.Manifest.Version}}
 	var err error
-	if rec.Protocol, err = plugin.Major(entry, kind); err != nil {
-		return nil, rec, err
+	if h.record.Protocol, err = plugin.Major(entry, kind); err != nil {
+		return nil, err
 	}
-	copied, digest, err := e.copied(entry)
-	rec.Digest = digest
-	return copied, rec, err
+	if h.settings, err = e.settings(entry.Name); err != nil {
+		return nil, err
+	}
+	h.Entry, h.record.Digest, err = e.copied(entry)
+	return h, err
 }
 
 // copied is a plugin's copy by digest. What plugins.lock does not allow is refused.
@@ -42,21 +53,33 @@ func (e *Engine) copied(entry *plugin.Entry) (*plugin.Entry, string, error) {
 	return entry, digest, err
 }
 
-// recordPlugin adds a pinned plugin to the pod's plugins.json.
-func recordPlugin(p *pod.Pod, kind string, pinned poddir.PinnedPlugin) error {
+// recordPlugin adds a pinned plugin to the pod's plugins.json, and its configuration beside it.
+func recordPlugin(p *pod.Pod, kind string, h *held) error {
 	rec := poddir.Plugins{Schema: poddir.Schema, Plugins: map[string]poddir.PinnedPlugin{}}
 	if err := poddir.ReadJSON(p.Path(), poddir.PluginsFile, &rec); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	rec.Plugins[kind] = pinned
-	if err := poddir.WriteJSON(p.Path(), poddir.PluginsFile, rec); err != nil {
+	rec.Plugins[kind] = h.record
+	err := os.Mkdir(filepath.Join(p.Path(), poddir.SettingsDir), 0o700)
+	if errors.Is(err, os.ErrExist) {
+		err = nil
+	}
+	if err == nil {
+		err = poddir.WriteFile(p.Path(), settingsOf(kind), h.settings)
+	}
+	if err == nil {
+		err = poddir.WriteJSON(p.Path(), poddir.PluginsFile, rec)
+	}
+	if err != nil {
 		return fmt.Errorf("record plugins of pod %s: %w", p.UUID, err)
 	}
 	return nil
 }
 
+func settingsOf(kind string) string { return filepath.Join(poddir.SettingsDir, kind+".json") }
+
 // pinned returns the pod's own copy of a kind of plugin.
-func (e *Engine) pinned(podDir, kind string) (*plugin.Entry, error) {
+func (e *Engine) pinned(podDir, kind string) (*held, error) {
 	var rec poddir.Plugins
 	if err := poddir.ReadJSON(podDir, poddir.PluginsFile, &rec); err != nil {
 		return nil, err
@@ -65,7 +88,22 @@ func (e *Engine) pinned(podDir, kind string) (*plugin.Entry, error) {
 	if !ok {
 		return nil, fmt.Errorf("find plugin of pod %s: its %s names no %s", filepath.Base(podDir), poddir.PluginsFile, kind)
 	}
-	return e.pins().Entry(p.Digest)
+	h := &held{record: p}
+	var err error
+	if h.Entry, err = e.pins().Entry(p.Digest); err != nil {
+		return nil, err
+	}
+	h.settings, err = os.ReadFile(filepath.Join(podDir, settingsOf(kind)))
+	if errors.Is(err, os.ErrNotExist) { // made by an rkt that kept none
+		h.settings, err = e.settings(p.Name)
+	}
+	return h, err
+}
+
+// launchHeld starts a pod's own copy of a plugin, with the pod's own copy of its configuration.
+func (e *Engine) launchHeld(ctx context.Context, h *held, o plugin.Options) (*plugin.Process, error) {
+	o.Config = h.settings
+	return e.run(ctx, h.Entry, o)
 }
 
 func mkdir(p *pod.Pod, name string, mode os.FileMode) error {

@@ -27,16 +27,15 @@ func (e *Engine) Prepare(ctx context.Context, spec PodSpec) (string, error) {
 
 // prepare returns the locked pod in prepare/ and its pinned stage1. On error the pod is gone, or left for gc to
 // find. launch, if not nil, is told the stage1 first of all, so that it comes up beside the rest.
-func (e *Engine) prepare(ctx context.Context, spec PodSpec, uuidFile string, launch func(context.Context, *plugin.Entry)) (p *pod.Pod, stage1 *plugin.Entry, err error) {
+func (e *Engine) prepare(ctx context.Context, spec PodSpec, uuidFile string, launch func(context.Context, *held)) (p *pod.Pod, stage1 *held, err error) {
 	if len(spec.Apps) == 0 {
 		return nil, nil, errors.New("no image given")
 	}
-	stage1, err = e.Plugins().Stage1(first(spec.Stage1, e.Config.Stage1))
+	installed, err := e.Plugins().Stage1(first(spec.Stage1, e.Config.Stage1))
 	if err != nil {
 		return nil, nil, err
 	}
-	stage1, pinned, err := e.pin(stage1, plugin.KindStage1)
-	if err != nil {
+	if stage1, err = e.pin(installed, plugin.KindStage1); err != nil {
 		return nil, nil, err
 	}
 	if launch != nil {
@@ -73,14 +72,14 @@ func (e *Engine) prepare(ctx context.Context, spec PodSpec, uuidFile string, lau
 		return p, nil, err
 	}
 	desc.UUID, desc.Created = p.UUID, time.Now()
-	desc.Stage1 = flavor(stage1)
+	desc.Stage1 = flavor(stage1.Entry)
 	if desc.Hostname == "" {
 		desc.Hostname = "rkt-" + p.UUID
 	}
 	if err = e.writePod(p, desc); err != nil {
 		return p, nil, err
 	}
-	err = recordPlugin(p, kindStage1, pinned)
+	err = recordPlugin(p, kindStage1, stage1)
 	return p, stage1, err
 }
 

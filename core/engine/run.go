@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 
 	"github.com/rkt/rkt/v2/core/execute"
-	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/proto/poddir"
 )
@@ -59,7 +58,7 @@ func (e *Engine) RunPrepared(ctx context.Context, prefix string, opts RunOptions
 		return err
 	}
 	// Nothing of it has run yet: what the lock says now counts, not what it said when the pod was prepared.
-	if err := e.admit(stage1, filepath.Base(stage1.Dir)); err != nil {
+	if err := e.admit(stage1.Entry, filepath.Base(stage1.Dir)); err != nil {
 		return err
 	}
 	return e.starting(opts).start(ctx, p, stage1)
@@ -67,7 +66,7 @@ func (e *Engine) RunPrepared(ctx context.Context, prefix string, opts RunOptions
 
 // start is the life of a pod up to its supervisor, step by step. Everything that it makes outside the pod
 // directory is undone when a later step fails.
-func (s *starting) start(ctx context.Context, p *pod.Pod, stage1 *plugin.Entry) error {
+func (s *starting) start(ctx context.Context, p *pod.Pod, stage1 *held) error {
 	s.pod = p
 	defer s.undo()
 	if err := poddir.ReadJSON(p.Path(), poddir.PodFile, &s.desc); err != nil {
@@ -96,5 +95,5 @@ func (s *starting) start(ctx context.Context, p *pod.Pod, stage1 *plugin.Entry) 
 	if err := ctx.Err(); err != nil { // Ctrl-C until now; from here on the supervisor takes it
 		return err
 	}
-	return execute.Become(stage1, plan, p.Path(), s.fds())
+	return execute.Become(stage1.Entry, plan, p.Path(), s.fds())
 }

@@ -37,7 +37,7 @@ type starting struct {
 	cgroupErr  error
 	stage1Proc *plugin.Process
 	netProc    *plugin.Process
-	netPin     poddir.PinnedPlugin
+	netPin     *held
 	cleanup    bool // the stage1 holds things outside the pod directory
 	runtime    poddir.Runtime
 }
@@ -56,7 +56,7 @@ func (e *Engine) starting(opts RunOptions) *starting {
 
 // launch starts the plugins side by side, while the caller goes on with images and the pod's directory: each plugin
 // costs some milliseconds of exec and handshake, and needs nothing of the pod yet.
-func (s *starting) launch(ctx context.Context, stage1 *plugin.Entry) {
+func (s *starting) launch(ctx context.Context, stage1 *held) {
 	s.launched = make(chan struct{})
 	s.cleanup = stage1.Capable(manifest.ServiceStage1, "cleanup")
 	go func() {
@@ -67,7 +67,7 @@ func (s *starting) launch(ctx context.Context, stage1 *plugin.Entry) {
 		}
 		var g errgroup.Group
 		g.Go(func() (err error) {
-			s.stage1Proc, err = s.engine.launch(ctx, stage1, plugin.Options{Kind: plugin.KindStage1, FDs: network.FDs(s.netns)})
+			s.stage1Proc, err = s.engine.launchHeld(ctx, stage1, plugin.Options{Kind: plugin.KindStage1, FDs: network.FDs(s.netns)})
 			return err
 		})
 		g.Go(func() error { return s.launchNetwork(ctx) })
@@ -84,10 +84,10 @@ func (s *starting) launchNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if entry, s.netPin, err = e.pin(entry, plugin.KindNetwork); err != nil {
+	if s.netPin, err = e.pin(entry, plugin.KindNetwork); err != nil {
 		return err
 	}
-	s.netProc, err = e.launch(ctx, entry, plugin.Options{Kind: plugin.KindNetwork, FDs: network.FDs(s.netns)})
+	s.netProc, err = e.launchHeld(ctx, s.netPin, plugin.Options{Kind: plugin.KindNetwork, FDs: network.FDs(s.netns)})
 	return err
 }
 

@@ -19,7 +19,7 @@ var ErrAlreadyStopped = errors.New("already stopped")
 const killWait = 5 * time.Second
 
 // Stop ends a running pod and returns when it has ended. Without force each app gets its stop signal and its
-// grace time; when the stage1 cannot be asked, or the pod does not end in time, the pod is killed.
+// grace time; when the stage1 cannot be asked its supervisor is, and when the pod does not end in time it is killed.
 func (e *Engine) Stop(ctx context.Context, prefix string, force bool) (string, error) {
 	id, err := e.Pods.Resolve(prefix)
 	if err != nil {
@@ -41,7 +41,12 @@ func (e *Engine) Stop(ctx context.Context, prefix string, force bool) (string, e
 		if info.Runtime != nil {
 			grace = time.Duration(info.Runtime.GraceSeconds) * time.Second
 		}
-		if err := e.askToStop(ctx, info); err != nil {
+		err := e.askToStop(ctx, info)
+		if err != nil && ctx.Err() == nil {
+			e.Observer.warn("pod %s: %v; asking its supervisor instead", id, err)
+			err = reclaim.AskSupervisor(e.Pods, id)
+		}
+		if err != nil {
 			e.Observer.warn("pod %s: %v; killing it", id, err)
 		} else if err := e.waitEnd(ctx, id, grace+killWait); err == nil || ctx.Err() != nil {
 			return id, err
@@ -73,7 +78,7 @@ func (e *Engine) askToStop(ctx context.Context, info *pod.Info) error {
 	if err != nil {
 		return err
 	}
-	p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindStage1})
+	p, err := e.launchHeld(ctx, entry, plugin.Options{Kind: plugin.KindStage1})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/proto/manifest"
 	"github.com/rkt/rkt/v2/proto/poddir"
+	"github.com/rkt/rkt/v2/proto/reason"
 )
 
 // Update changes limits of a running app, by the stage1 that runs it; zero leaves one as it is. What is in force
@@ -39,10 +40,11 @@ func (e *Engine) Update(ctx context.Context, prefix, app string, want poddir.Res
 		return id, err
 	}
 	if !entry.Capable(manifest.ServiceStage1, "resources") {
-		return id, fmt.Errorf("stage1 plugin %s of pod %s cannot change limits of a running app (capability resources)", entry.Name, id)
+		return id, &plugin.Error{Reason: reason.Unsupported, Message: fmt.Sprintf(
+			"stage1 plugin %s of pod %s cannot change limits of a running app (capability resources)", entry.Name, id)}
 	}
 	return id, e.Pods.ChangeLimits(ctx, id, app, func(now poddir.Resources) (poddir.Resources, error) {
-		p, err := e.launch(ctx, entry, plugin.Options{Kind: plugin.KindStage1})
+		p, err := e.launchHeld(ctx, entry, plugin.Options{Kind: plugin.KindStage1})
 		if err != nil {
 			return now, err
 		}

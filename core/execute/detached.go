@@ -24,29 +24,29 @@ type Background struct {
 }
 
 // Detached starts b and returns when it says READY=1, by systemd's notify protocol, which every supervisor
-// speaks. When it ends before that, its log is the error.
-func Detached(ctx context.Context, b Background) error {
+// speaks. What it has written by then, warnings as a rule, is returned; when it ends before that, that is the error.
+func Detached(ctx context.Context, b Background) (string, error) {
 	// A socket file in a 0700 directory: an abstract one could be reached from a pod on the host's network.
 	dir, err := os.MkdirTemp("", "rkt-detach-")
 	if err != nil {
-		return fmt.Errorf("start in background: %w", err)
+		return "", fmt.Errorf("start in background: %w", err)
 	}
 	defer os.RemoveAll(dir)
 	addr := &net.UnixAddr{Name: filepath.Join(dir, "notify"), Net: "unixgram"}
 	sock, err := net.ListenUnixgram("unixgram", addr)
 	if err != nil {
-		return fmt.Errorf("start in background: %w", err)
+		return "", fmt.Errorf("start in background: %w", err)
 	}
 	defer sock.Close()
 	// Read back through the descriptor: the pod's directory moves when the pod starts.
 	log, err := os.OpenFile(b.Log, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
 	if err != nil {
-		return fmt.Errorf("start in background: %w", err)
+		return "", fmt.Errorf("start in background: %w", err)
 	}
 	defer log.Close()
 	proc, err := spawn(b, addr.Name, log)
 	if err != nil {
-		return fmt.Errorf("start in background: %w", err)
+		return "", fmt.Errorf("start in background: %w", err)
 	}
 	ready := make(chan struct{})
 	go awaitReady(sock, ready)
@@ -59,18 +59,18 @@ func Detached(ctx context.Context, b Background) error {
 	}()
 	select {
 	case <-ready:
-		return nil
+		return said(log)
 	case <-ctx.Done():
 		proc.Signal(syscall.SIGTERM) //nolint:errcheck // it may be gone
 		<-ended
-		return ctx.Err()
+		return "", ctx.Err()
 	case err := <-ended:
 		select {
 		case <-ready: // a short pod: started, and done already
-			return nil
+			return said(log)
 		case <-time.After(100 * time.Millisecond):
 		}
-		return errors.Join(err, failure(log))
+		return "", errors.Join(err, failure(log))
 	}
 }
 
@@ -112,16 +112,21 @@ func spawn(b Background, notify string, log *os.File) (*os.Process, error) {
 	return proc, json.NewEncoder(out).Encode(b.Options)
 }
 
-// failure is what the background process said last.
-func failure(log *os.File) error {
+// said is the end of what the background process has written.
+func said(log *os.File) (string, error) {
 	const last = 8 << 10
 	st, err := log.Stat()
 	if err != nil {
-		return err
+		return "", err
 	}
 	b, err := io.ReadAll(io.NewSectionReader(log, max(0, st.Size()-last), last))
+	return strings.TrimSpace(string(b)), err
+}
+
+func failure(log *os.File) error {
+	text, err := said(log)
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("the pod ended before its apps had started: %s", strings.TrimSpace(string(b)))
+	return fmt.Errorf("the pod ended before its apps had started: %s", text)
 }

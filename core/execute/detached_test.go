@@ -22,8 +22,9 @@ func background(t *testing.T, what string) Background {
 
 func TestDetachedReady(t *testing.T) {
 	b := background(t, "ready")
-	if err := Detached(t.Context(), b); err != nil {
-		t.Fatal(err)
+	said, err := Detached(t.Context(), b)
+	if err != nil || !strings.HasPrefix(said, "log line") {
+		t.Fatalf("%q, %v", said, err)
 	}
 	log, err := os.ReadFile(b.Log)
 	if err != nil {
@@ -47,13 +48,13 @@ func TestDetachedReady(t *testing.T) {
 
 // A pod that is done before its starter looks has been started all the same.
 func TestDetachedShort(t *testing.T) {
-	if err := Detached(t.Context(), background(t, "ready, then gone")); err != nil {
+	if _, err := Detached(t.Context(), background(t, "ready, then gone")); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestDetachedFails(t *testing.T) {
-	err := Detached(t.Context(), background(t, "fail"))
+	_, err := Detached(t.Context(), background(t, "fail"))
 	if err == nil || !strings.Contains(err.Error(), "the pod ended before its apps had started: log line\nrun: no such image") {
 		t.Error(err)
 	}
@@ -62,7 +63,7 @@ func TestDetachedFails(t *testing.T) {
 func TestDetachedCancelled(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if err := Detached(ctx, background(t, "hang")); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := Detached(ctx, background(t, "hang")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 }

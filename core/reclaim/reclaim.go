@@ -32,7 +32,13 @@ func KillApps(pods *pod.Pods, id string) error {
 
 // KillSupervisor ends a running pod whatever state its processes are in: the supervisor's death takes the pod's
 // init, and so its PID namespace, with it. What it held outside is left to gc.
-func KillSupervisor(pods *pod.Pods, id string) error {
+func KillSupervisor(pods *pod.Pods, id string) error { return signal(pods, id, unix.SIGKILL) }
+
+// AskSupervisor has the supervisor stop the pod in order (proto/poddir: SIGTERM does), without any plugin.
+func AskSupervisor(pods *pod.Pods, id string) error { return signal(pods, id, unix.SIGTERM) }
+
+// signal sends the supervisor of a running pod a signal. A pod that has ended is a success.
+func signal(pods *pod.Pods, id string, sig unix.Signal) error {
 	info, err := pods.Info(id)
 	if err != nil {
 		return err
@@ -41,7 +47,7 @@ func KillSupervisor(pods *pod.Pods, id string) error {
 		return nil
 	}
 	if info.Pid == 0 {
-		return fmt.Errorf("kill pod %s: it has no supervisor yet; try again in a moment", id)
+		return fmt.Errorf("signal pod %s: it has no supervisor yet; try again in a moment", id)
 	}
 	// The pid in the file counts only while its writer lives, and it lives while it holds the lock: so get hold
 	// of the process first and ask for the lock after that.
@@ -50,15 +56,15 @@ func KillSupervisor(pods *pod.Pods, id string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("kill pod %s: %w", id, err)
+		return fmt.Errorf("signal pod %s: %w", id, err)
 	}
 	defer unix.Close(fd)
 	again, err := pods.Info(id)
 	if err != nil || again.State != pod.StateRunning || again.Pid != info.Pid {
 		return nil //nolint:nilerr // it ended, or was removed, meanwhile
 	}
-	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("kill pod %s: %w", id, err)
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("signal pod %s: %w", id, err)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func (e *RefusedError) Error() string {
 	if e.Trusted == 0 {
 		msg += "; no key is trusted for this name"
 	}
-	return msg + " (trust a key with: rkt trust --prefix=PREFIX KEYFILE; run without a signature with: --insecure-options=image)"
+	return msg + " (trust a key with: rkt trust --prefix=PREFIX KEYFILE; run without a signature with: --insecure-options=image; policy.json rules on a whole scheme)"
 }
 
 // Launcher starts a verifier.
@@ -60,8 +60,11 @@ func Image(ctx context.Context, set *plugin.Set, start Launcher, req Request) ([
 	refused := &RefusedError{Name: req.Name, Trusted: len(req.Keys)}
 	entries := set.Verifiers(req.Image.GetMediaType())
 	if len(entries) == 0 {
-		refused.Reasons = []string{fmt.Sprintf(
-			"a signature is required, and no installed verifier judges images of type %q (install the package rkt-verifier-openpgp)", req.Image.GetMediaType())}
+		why := fmt.Sprintf("a signature is required, and no installed verifier judges images of type %q", req.Image.GetMediaType())
+		if strings.Contains(req.Image.GetMediaType(), "appc") {
+			why += " (install the package rkt-verifier-openpgp)"
+		}
+		refused.Reasons = []string{why}
 		return nil, refused
 	}
 	return judge(entries, refused, func(e *plugin.Entry) (*verifierv1.VerifyResponse, error) { return ask(ctx, e, start, req) })

@@ -85,9 +85,9 @@ func TestRefusedError(t *testing.T) {
 		want string
 	}{
 		{RefusedError{Name: "a", Trusted: 1, Reasons: []string{"x", "y"}},
-			"verify a: x; y (trust a key with: rkt trust --prefix=PREFIX KEYFILE; run without a signature with: --insecure-options=image)"},
+			"verify a: x; y (trust a key with: rkt trust --prefix=PREFIX KEYFILE; run without a signature with: --insecure-options=image; policy.json rules on a whole scheme)"},
 		{RefusedError{Name: "a", Reasons: []string{"x"}, Signers: []string{"AA", "BB"}},
-			"verify a: x; signed by AA, BB; no key is trusted for this name (trust a key with: rkt trust --prefix=PREFIX KEYFILE; run without a signature with: --insecure-options=image)"},
+			"verify a: x; signed by AA, BB; no key is trusted for this name (trust a key with: rkt trust --prefix=PREFIX KEYFILE; run without a signature with: --insecure-options=image; policy.json rules on a whole scheme)"},
 	} {
 		if got := c.err.Error(); got != c.want {
 			t.Errorf("%s\nwant %s", got, c.want)

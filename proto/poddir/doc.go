@@ -8,6 +8,7 @@
 //	pod.json        core, immutable after prepare: Pod
 //	runtime.json    core, before Run: Runtime (what only the start knows: cgroup, network, identity files)
 //	plugins.json    core: kind -> PinnedPlugin, the binaries that this pod uses for ever
+//	settings/       core: <kind>.json, the configuration that the plugin of plugins.json had then; empty for none
 //	limits/NAME     core, by `rkt update`: Limits, in force instead of what pod.json says
 //	net/            the network plugin's state
 //	etc/            core: resolv.conf, hosts, hostname for every app

@@ -27,6 +27,7 @@ const (
 	Stage1Dir   = "stage1"
 	LogsDir     = "logs"
 	LimitsDir   = "limits"
+	SettingsDir = "settings"
 )
 
 // ReadJSON decodes name in the pod directory dir into v.

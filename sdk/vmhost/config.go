@@ -21,7 +21,7 @@ type Config struct {
 	Modules    string `json:"modules,omitempty"`
 	KernelArgs string `json:"kernelArgs,omitempty"` // added to the command line
 	// Program is the VMM, instead of the one in PATH. Machine is QEMU's machine type: "auto" (the default: "microvm" with
-	// a distribution's kernel, else "q35"), or either.
+	// KVM and a distribution's kernel, else "q35"), or either.
 	Program   string `json:"program,omitempty"`
 	Machine   string `json:"machine,omitempty"`
 	Virtiofsd string `json:"virtiofsd,omitempty"` // instead of the distribution's

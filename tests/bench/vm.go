@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -120,11 +119,7 @@ func bareQEMU(accel, kernel, initramfs string, more ...string) (*exec.Cmd, io.Cl
 	if err != nil {
 		return nil, nil, err
 	}
-	args, err := bareArgs(accel, kernel, initramfs, c.words)
-	if err != nil {
-		return nil, nil, err
-	}
-	args = append(args, "-serial", "null", "-object", "rng-builtin,id=e", "-device", "virtio-rng-pci,rng=e")
+	args := append(bareArgs(accel, kernel, initramfs, c.words), "-serial", "null", "-object", "rng-builtin,id=e", "-device", "virtio-rng-pci,rng=e")
 	cmd := exec.Command("qemu-system-x86_64", append(append(args, c.args...), more...)...)
 	if c.given != nil {
 		cmd.ExtraFiles = []*os.File{c.given}
@@ -145,18 +140,12 @@ func bareQEMU(accel, kernel, initramfs string, more ...string) (*exec.Cmd, io.Cl
 }
 
 // bareArgs are of the machine that rkt chooses for a distribution's kernel.
-func bareArgs(accel, kernel, initramfs, more string) ([]string, error) {
-	cpu := "host"
-	if accel == "tcg" {
-		cpu = "max"
-		info, err := os.ReadFile("/proc/cpuinfo")
-		mhz := regexp.MustCompile(`cpu MHz\s*: ([0-9]+)`).FindSubmatch(info)
-		if err != nil || mhz == nil {
-			return nil, fmt.Errorf("read the processor's frequency: %w", err)
-		}
-		more += " tsc_early_khz=" + string(mhz[1]) + "000"
+func bareArgs(accel, kernel, initramfs, more string) []string {
+	kind, cpu := "microvm,accel=kvm,isa-serial=on,rtc=on,acpi=on,pcie=on", "host"
+	if accel != "kvm" {
+		kind, cpu = "q35,accel="+accel+",usb=off,graphics=off,vmport=off,smbus=off,sata=off", "max"
 	}
 	return []string{"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-		"-machine", "microvm,accel=" + accel + ",isa-serial=on,rtc=on,acpi=on,pcie=on", "-cpu", cpu, "-smp", "1", "-kernel", kernel, "-initrd", initramfs,
-		"-append", "console=ttyS0 reboot=t panic=-1 quiet loglevel=3 cryptomgr.notests random.trust_cpu=on " + more}, nil
+		"-machine", kind, "-cpu", cpu, "-smp", "1", "-kernel", kernel, "-initrd", initramfs,
+		"-append", "console=ttyS0 reboot=t panic=-1 quiet loglevel=3 cryptomgr.notests random.trust_cpu=on " + more}
 }

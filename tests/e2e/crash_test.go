@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -199,12 +200,7 @@ func descendants(pid int) []int {
 // check: list and image list succeed, nothing is running, every listed image is whole.
 func (c *crash) check() {
 	c.t.Helper()
-	var pods []struct{ Name, State, Error string }
-	c.json(&pods, "list", "--format=json")
-	for _, p := range pods {
-		if p.State == "running" || p.State == "preparing" || p.State == "deleting" {
-			c.t.Fatalf("pod %s is %s, but nothing runs", p.Name, p.State)
-		}
+	for _, p := range c.settled() {
 		if p.Error != "" {
 			c.t.Fatalf("pod %s: %s", p.Name, p.Error)
 		}
@@ -217,6 +213,27 @@ func (c *crash) check() {
 	}
 	if !found {
 		c.t.Fatalf("image %s is lost: %+v", c.image("latest"), images)
+	}
+}
+
+type crashPod struct{ Name, State, Error string }
+
+// settled lists the pods when nobody holds one of them any more. What rkt was about to execute when it was killed still
+// has rkt's descriptors, the locks among them, until it gets the processor and has executed.
+func (c *crash) settled() []crashPod {
+	c.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		var pods []crashPod
+		c.json(&pods, "list", "--format=json")
+		i := slices.IndexFunc(pods, func(p crashPod) bool {
+			return p.State == "running" || p.State == "preparing" || p.State == "deleting"
+		})
+		if i < 0 {
+			return pods
+		}
+		if time.Now().After(deadline) {
+			c.t.Fatalf("pod %s is %s, but nothing runs", pods[i].Name, pods[i].State)
+		}
 	}
 }
 

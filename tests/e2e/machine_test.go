@@ -206,16 +206,22 @@ func descriptors(t *testing.T, p, data string) {
 	if err != nil || len(fds) == 0 {
 		t.Fatalf("%d descriptors, %v", len(fds), err)
 	}
+	vsock := false
 	for _, fd := range fds {
 		path := filepath.Join(p, "fd", fd.Name())
 		to, err := os.Readlink(path)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // closed meanwhile
 		}
+		vsock = vsock || to == "/dev/vhost-vsock"
 		var st unix.Stat_t
 		if serr := unix.Stat(path, &st); err != nil || serr != nil || !known.MatchString(to) || st.Mode&unix.S_IFMT == unix.S_IFDIR {
 			t.Errorf("descriptor %s is %s (%o), %v, %v", fd.Name(), to, st.Mode, err, serr)
 		}
+	}
+	// Where the host has it, it is the way to the guest.
+	if _, err := os.Stat("/dev/vhost-vsock"); (err == nil) != vsock {
+		t.Errorf("/dev/vhost-vsock of the host: %v; the VMM has it: %v", err, vsock)
 	}
 }
 

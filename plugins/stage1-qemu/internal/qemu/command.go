@@ -33,7 +33,8 @@ func microvm(m *vmhost.Machine) bool {
 	}
 	switch m.Config.Machine {
 	case "", vmhost.Auto:
-		return m.Distro
+		// Emulated, its clock has been seen to stay behind by the time that QEMU was stopped.
+		return m.Distro && m.Accel == vmhost.KVM
 	}
 	return m.Config.Machine == "microvm"
 }

@@ -9,9 +9,21 @@ func counter() uint64
 // clock that its kernel could measure it by, and would tell the time wrong by as much as this is off: less than a
 // ten-thousandth, which the guest's clock, being compared with the host's, makes good.
 func counterKHz() int {
-	const long = 20 * time.Millisecond
-	begin, from := time.Now(), counter()
-	time.Sleep(long)
-	to, took := counter(), time.Since(begin)
-	return int(float64(to-from) / took.Seconds() / 1000)
+	begin, from := sample()
+	time.Sleep(20 * time.Millisecond)
+	end, to := sample()
+	return int(float64(to-from) / end.Sub(begin).Seconds() / 1000)
+}
+
+// sample reads clock and counter as near to each other as can be: on a busy host this process may lose the processor
+// between the two.
+func sample() (at time.Time, count uint64) {
+	least := time.Hour
+	for range 50 {
+		t, c := time.Now(), counter()
+		if d := time.Since(t); d < least {
+			least, at, count = d, t, c
+		}
+	}
+	return at, count
 }

@@ -60,12 +60,18 @@ func (VMM) Find(ctx context.Context, c *vmhost.Config) (string, string, error) {
 	return p, v, err
 }
 
+// versionTime is seconds where the host is itself an emulated machine.
+const versionTime = 30 * time.Second
+
 func version(ctx context.Context, program string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeoutCause(ctx, versionTime, fmt.Errorf("no answer within %v", versionTime))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "--version")
 	cmd.Env = []string{"PATH=/usr/bin:/bin"}
 	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return "", fmt.Errorf("ask %s for its version: %w", program, err)
 	}

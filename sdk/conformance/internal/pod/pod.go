@@ -124,6 +124,7 @@ func (p *Pod) Write() error {
 	)
 }
 
+// lockLimit is how long Lock waits.
 const lockLimit = 5 * time.Second
 
 // Lock takes the pod's lock, which core holds from before Run until it has become the supervisor.

@@ -28,7 +28,6 @@ type Env struct {
 	App      string
 	// Impatient: see Options.
 	Impatient bool
-	Log       func(format string, args ...any)
 
 	scratch string
 	made    int

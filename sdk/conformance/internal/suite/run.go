@@ -138,7 +138,7 @@ func (s *run) try(ctx context.Context, c *Check) (err error) {
 	defer cancel()
 	p := s.plugin
 	e := &Env{
-		Plugin: &p, Manifest: s.manifest, Service: c.Service, App: s.options.App, Impatient: s.options.Impatient, Log: s.options.Log,
+		Plugin: &p, Manifest: s.manifest, Service: c.Service, App: s.options.App, Impatient: s.options.Impatient,
 		// One generator a check: the moments of one do not depend on which others are run.
 		Rand: rand.New(rand.NewPCG(s.options.Seed, hash(c.ID))),
 	}

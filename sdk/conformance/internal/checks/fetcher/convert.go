@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -184,8 +185,13 @@ func contents(dir string) ([]byte, error) {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		b, err := os.ReadFile(path)
-		fmt.Fprintf(h, "%s %v %x\n", path, d.Type(), sha256.Sum256(b))
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		fmt.Fprintf(h, "%s %v\n", path, d.Type())
+		_, err = io.Copy(h, f)
 		return err
 	})
 	return h.Sum(nil), err
