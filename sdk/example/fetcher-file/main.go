@@ -70,13 +70,17 @@ func copyImage(ctx context.Context, src *os.File, path string, out *ocilayout.La
 	if err := json.Unmarshal(b, &index); err != nil || len(index.Manifests) != 1 {
 		return fetcher.Descriptor{}, fetcher.ImageInvalid("%s: want an index.json with one image", path)
 	}
-	blobs, err := fs.Glob(dir.FS(), "blobs/sha256/*")
-	for _, name := range blobs {
-		if err == nil {
-			err = copyBlob(ctx, dir, name, path, out, progress)
+	const blobs = "blobs/sha256"
+	entries, err := fs.ReadDir(dir.FS(), blobs)
+	if err != nil {
+		return fetcher.Descriptor{}, fetcher.Unreadable(filepath.Join(path, blobs), err)
+	}
+	for _, e := range entries {
+		if err := copyBlob(ctx, dir, blobs+"/"+e.Name(), path, out, progress); err != nil {
+			return fetcher.Descriptor{}, err
 		}
 	}
-	return index.Manifests[0], err
+	return index.Manifests[0], nil
 }
 
 func copyBlob(ctx context.Context, dir *os.Root, name, path string, out *ocilayout.Layout, progress *fetcher.Progress) error {
