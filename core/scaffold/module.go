@@ -63,9 +63,17 @@ func (p *Plugin) module(out map[string]string) error {
 		}
 	}
 	out["go.sum"] = string(sum)
-	out["go.mod"] = fmt.Sprintf("module %s\n\ngo %s\n\nrequire (\n%s)\n\nrequire (\n%s)\n\nreplace %s => %s\n",
-		p.Module, mod.golang, strings.Join(here, ""), strings.Join(behind, ""), rktModule, quoted(dir))
+	out["go.mod"] = fmt.Sprintf("module %s\n\ngo %s\n\n%s\n%s\nreplace %s => %s\n",
+		p.Module, mod.golang, require(here), require(behind), rktModule, quoted(dir))
 	return nil
+}
+
+// require is the statement as `go mod tidy` writes it.
+func require(lines []string) string {
+	if len(lines) == 1 {
+		return "require " + strings.TrimPrefix(lines[0], "\t")
+	}
+	return "require (\n" + strings.Join(lines, "") + ")\n"
 }
 
 // imports are what the Go files import.

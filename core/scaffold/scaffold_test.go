@@ -142,3 +142,30 @@ func TestParse(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// What a plugin imports itself is no indirect requirement, and what only rkt needs is none at all.
+func TestModule(t *testing.T) {
+	for kind, direct := range map[string][]string{
+		"fetcher": {rktModule},
+		"network": {rktModule, "github.com/vishvananda/netlink", "github.com/vishvananda/netns", "golang.org/x/sys"},
+	} {
+		dir := filepath.Join(t.TempDir(), kind)
+		if _, err := (Plugin{Kind: kind, Name: kind + "-x", Dir: dir, SDK: repository}).Write(); err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var here []string
+		for line := range strings.Lines(string(b)) {
+			line = strings.TrimSpace(strings.TrimPrefix(line, "require "))
+			if f := strings.Fields(line); len(f) == 2 && strings.HasPrefix(f[1], "v") {
+				here = append(here, f[0])
+			}
+		}
+		if !slices.Equal(here, direct) || strings.Contains(string(b), "spf13") || !strings.Contains(string(b), "google.golang.org/grpc v") {
+			t.Errorf("%s: %q\n%s", kind, here, b)
+		}
+	}
+}
