@@ -156,7 +156,7 @@ func TestVerbs(t *testing.T) {
 		{"sta x", 66, "", `status: no matches found for "x"`},
 		{"st", 2, "", `ambiguous command "st": it can be status, stop`},
 		{"image", 2, "", "missing command (rkt image --help lists them)"},
-		{"lits", 2, "", `rkt: unknown command "lits": did you mean list? (rkt --help lists them)`},
+		{"stats", 2, "", `rkt: unknown command "stats": did you mean status? (rkt --help lists them)`},
 		{"plugin nonsense", 2, "", `unknown command "nonsense" (rkt plugin --help lists them)`},
 		{"list", 0, "UUID  APP  IMAGE NAME  STATE  CREATED  STARTED  NETWORKS\n", ""},
 		{"list --no-legend", 0, "", ""},
