@@ -30,7 +30,7 @@ CNI_PKG_static     := ipam/static
 CNI_PKG_tuning     := meta/tuning
 CNI_PKG_firewall   := meta/firewall
 
-.PHONY: all build rkt plugins share conformance cni install demo test check unit e2e race fuzz bench cross reproducible contract generate freeze guest-test guest-vm-test clean
+.PHONY: all build rkt plugins share conformance cni install demo test check unit e2e race race-quick fuzz bench cross reproducible contract generate freeze guest-test guest-vm-test clean
 
 all: build
 
@@ -99,7 +99,7 @@ demo: build
 	go run -buildvcs=false ./tests/demo -rkt $(DIST)/bin/rkt
 
 # test is everything that CI runs. As root, since pods are made by root.
-test: check contract unit build e2e
+test: check contract unit race-quick build e2e
 
 check:
 	tests/prerequisites test
@@ -112,6 +112,13 @@ unit:
 
 race:
 	CGO_ENABLED=1 tests/vmkernel go test -race -p 2 ./core/... ./cmd/... ./proto/... ./sdk/...
+
+# What is concurrent, less what takes minutes under the race detector.
+RACE := ./core/engine ./core/execute ./core/pod ./core/pin ./core/lock ./core/failure ./core/verify ./core/trust ./cmd/rkt \
+        ./proto/poddir ./sdk/fetcher ./sdk/stage1 ./sdk/supervise ./sdk/ocilayout ./sdk/internal/serve ./sdk/vmguest/agent \
+        ./sdk/vmhost/supervisor ./sdk/vmhost/enter ./plugins/fetcher-docker/internal/registry ./plugins/fetcher-aci/internal/transfer
+race-quick:
+	CGO_ENABLED=1 go test -race -p 2 $(RACE)
 
 # The scripts of testdata/flavor run on linux and, emulated, on qemu; RKT_TEST_FLAVORS chooses.
 e2e: build

@@ -46,6 +46,11 @@ func (p *Pod) Start(dir, exe string, plan *stage1v1.ExecPlan) error {
 	p.cmd, p.out, p.stdin, p.exited = cmd, out, inw, make(chan struct{})
 	go func() {
 		_ = cmd.Wait()
+		// What it printed last may still be in the pipe, whose end comes at once unless it has left somebody behind.
+		select {
+		case <-out.done:
+		case <-time.After(time.Second):
+		}
 		close(p.exited)
 	}()
 	return p.Unlock()
