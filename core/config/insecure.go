@@ -57,6 +57,7 @@ func (in *Insecure) set(word string) error {
 		in.TLS = true
 	case "http":
 		in.HTTP = true
+	case "ondisk": // of the first rkt's unit files: it had no effect there either, since 1.26
 	case "pubkey":
 		in.PubKey = true
 	case "capabilities":

@@ -16,6 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rkt/rkt/v2/proto/poddir"
+	"github.com/rkt/rkt/v2/sdk/cgroup"
+	"github.com/rkt/rkt/v2/sdk/rootfs"
 	"github.com/rkt/rkt/v2/sdk/supervise"
 )
 
@@ -102,7 +104,11 @@ func notExecuted(err error) int {
 }
 
 func (f *processes) start(p *supervise.Pod, app *poddir.App) (*exec.Cmd, error) {
-	root, err := mountRoot(app)
+	wd, err := os.Getwd() // the pod's directory
+	if err != nil {
+		return nil, err
+	}
+	root, err := rootfs.Mount(wd, app)
 	if err != nil {
 		return nil, &setupError{"mount root", app.Name, err}
 	}
@@ -118,7 +124,7 @@ func (f *processes) start(p *supervise.Pod, app *poddir.App) (*exec.Cmd, error) 
 	if err := complete(cmd, p, app); err != nil {
 		return nil, err
 	}
-	cg, err := joinCgroup(p.Runtime.Cgroup, app.Name)
+	cg, err := cgroup.Join(p.Runtime.Cgroup, app.Name)
 	if err != nil {
 		return nil, &setupError{"join cgroup", app.Name, err}
 	}

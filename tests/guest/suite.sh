@@ -1,7 +1,7 @@
 #!/bin/bash
 # What `make guest-test` runs inside the guest: the tests that need systemd or cgroup v2, then the end-to-end
 # suite. The packages of the next line are compiled on the host beforehand.
-#guest:tests ./tests/e2e ./core/cgroup ./sdk/linuxpod/internal/limits ./sdk/linuxpod/internal/seccomp
+#guest:tests ./tests/e2e ./core/cgroup ./sdk/cgroup ./sdk/linuxpod/internal/limits ./sdk/linuxpod/internal/seccomp
 set -u
 bad=0
 step() { # step NAME COMMAND...
@@ -27,6 +27,7 @@ if [ -d "$GUEST_SRC/dist/bin" ]; then
 fi
 
 step core/cgroup unit_test core/cgroup -test.v
+step sdk/cgroup unit_test sdk/cgroup -test.v
 step limits unit_test sdk/linuxpod/internal/limits -test.v
 step seccomp unit_test sdk/linuxpod/internal/seccomp -test.v
 

@@ -1,4 +1,4 @@
-package stage1
+package cgroup
 
 import (
 	"errors"
@@ -11,12 +11,12 @@ import (
 	"github.com/rkt/rkt/v2/proto/poddir"
 )
 
-// joinCgroup sees to it that what the calling thread forks lands in the pod's cgroup: by it core's own stop
-// --force and gc find processes that a killed supervisor left.
+// Join sees to it that what the calling thread forks lands in the pod's cgroup.
 //
 // On version 1 the thread itself moves (file "tasks" takes threads), and its children with it. On version 2 a
-// thread cannot move alone; there the result is the directory of the app's own cgroup, to be given to clone3.
-func joinCgroup(cg poddir.Cgroup, app string) (*os.File, error) {
+// thread cannot move alone; there the result is the directory of the app's own cgroup, to be given to clone3
+// (syscall.SysProcAttr.UseCgroupFD) and closed by the caller. Nil with no error: there is nothing more to do.
+func Join(cg poddir.Cgroup, app string) (*os.File, error) {
 	switch cg.Version {
 	case 1:
 		joined := map[string]bool{}
