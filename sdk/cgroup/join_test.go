@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -52,7 +54,12 @@ func podCgroup(t *testing.T) (poddir.Cgroup, string) {
 		}
 		t.Cleanup(func() {
 			_ = os.Remove(filepath.Join(dir, "a"))
-			if err := os.Remove(dir); err != nil {
+			err := os.Remove(dir)
+			// On version 1 the thread that was moved is on its way out.
+			for deadline := time.Now().Add(10 * time.Second); errors.Is(err, unix.EBUSY) && time.Now().Before(deadline); err = os.Remove(dir) {
+				time.Sleep(time.Millisecond)
+			}
+			if err != nil {
 				t.Error(err)
 			}
 		})
