@@ -22,14 +22,24 @@ func TestJoin(t *testing.T) {
 		t.Skip("cgroups are made by root")
 	}
 	cg, want := podCgroup(t)
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // on version 1 the thread is moved, and ends with the goroutine
-		done <- fork(t, cg, want)
-	}()
-	if err := <-done; err != nil {
+	if err := onThread(func() error { return fork(t, cg, want) }); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// onThread calls f on a thread that ends with it, which the process's first one does not: on version 1 it is moved.
+func onThread(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			done <- onThread(f)
+			runtime.UnlockOSThread()
+			return
+		}
+		done <- f()
+	}()
+	return <-done
 }
 
 // podCgroup makes a pod's cgroup where this process is, and says what a member's /proc/PID/cgroup ends in.
