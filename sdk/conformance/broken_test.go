@@ -135,24 +135,29 @@ func TestEveryCheckCanFail(t *testing.T) {
 	}
 }
 
+// expect holds what fails against what should. A check that kills at random moments may miss the one that counts, so
+// what was not found is looked for a few times more; what fails and should not is never forgiven.
 func expect(t *testing.T, p Plugin, o Options, fails []string) {
 	t.Helper()
-	r, err := Check(t.Context(), p, o)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var got []string
-	for _, res := range r.Failed() {
-		got = append(got, res.ID)
-		if !slices.Contains(fails, res.ID) {
-			t.Errorf("%s", res.Line())
+	for range 5 {
+		r, err := Check(t.Context(), p, o)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for _, id := range fails {
-		if !slices.Contains(got, id) {
-			t.Errorf("%s did not fail; of %d checks these did: %v (seed %d)", id, len(r.Results), got, r.Seed)
+		for _, res := range r.Failed() {
+			got = append(got, res.ID)
+			if !slices.Contains(fails, res.ID) {
+				t.Errorf("%s", res.Line())
+			}
 		}
+		missed := slices.DeleteFunc(slices.Clone(fails), func(id string) bool { return slices.Contains(got, id) })
+		if len(missed) == 0 || t.Failed() {
+			return
+		}
+		t.Logf("%v did not fail; of %d checks these did: %v (seed %d)", missed, len(r.Results), got, r.Seed)
 	}
+	t.Errorf("%v: not found in five runs", fails)
 }
 
 type fileFault struct {
