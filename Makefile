@@ -106,9 +106,10 @@ check:
 	test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "gofmt -w these files"; exit 1; }
 	go vet ./...
 
-# With a kernel for guests: sdk/vmguest boots some, emulated.
+# With kernels for guests: sdk/vmguest boots some, emulated, and the conformance tests of the flavors that are machines
+# boot a hundred, for some minutes each.
 unit:
-	tests/vmkernel go test -p 2 ./core/... ./cmd/... ./proto/... ./sdk/... ./plugins/...
+	tests/vmkernel -9p go test -p 2 -timeout=25m ./core/... ./cmd/... ./proto/... ./sdk/... ./plugins/...
 
 race:
 	CGO_ENABLED=1 tests/vmkernel go test -race -p 2 ./core/... ./cmd/... ./proto/... ./sdk/...
@@ -167,7 +168,7 @@ guest-vm-test: build
 	RKT_TEST_BUILD_FIXTURES=$(CURDIR)/$(DIST)/fixtures go test -count=1 ./tests/e2e
 	tests/guest/run -cpus 1 -memory 3072 -timeout 100m -package qemu-system-x86 -package qemu-system-common -package erofs-utils \
 	  -kernel linux-image-cloud-amd64 -kernel linux-image-amd64 $(if $(RKT_TEST_LKVM),-file lkvm=$(RKT_TEST_LKVM)) \
-	  -e RKT_TEST_FLAVORS="$(RKT_TEST_FLAVORS)" -e RKT_TEST_SCRIPTS="$(RKT_TEST_SCRIPTS)" tests/guest/vm.sh
+	  -e RKT_TEST_FLAVORS="$(RKT_TEST_FLAVORS)" -e RKT_TEST_PARTS="$(RKT_TEST_PARTS)" -e RKT_TEST_SCRIPTS="$(RKT_TEST_SCRIPTS)" tests/guest/vm.sh
 
 clean:
 	rm -rf $(DIST)

@@ -3,26 +3,64 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/rkt/rkt/v2/sdk/conformance"
 	"github.com/rkt/rkt/v2/sdk/vmhost/service"
 )
 
-// TestConformance runs pods where there is a kvmtool in RKT_TEST_LKVM, and KVM to run it: kvmtool emulates nothing.
+// The environment of the tests with machines (tests/vmkernel, tests/guest). Kvmtool's guests need a kernel with 9p.
+const (
+	envLkvm      = "RKT_TEST_LKVM"
+	env9PKernel  = "RKT_TEST_VM_9P_KERNEL"
+	env9PModules = "RKT_TEST_VM_9P_MODULES"
+)
+
+// machines is a configuration with which pods of package dir run.
+func machines(t *testing.T, accel, program string) []byte {
+	t.Helper()
+	kernel, modules := os.Getenv(env9PKernel), os.Getenv(env9PModules)
+	if os.Geteuid() != 0 || kernel == "" {
+		t.Skipf("needs root, and a kernel with 9p for the guest in %s: make unit", env9PKernel)
+	}
+	config, err := json.Marshal(map[string]any{
+		"accel": accel, "program": program, "kernel": kernel, "modules": modules, "bootSeconds": 600,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+func build(t *testing.T, plugin, supervise string) string {
+	t.Helper()
+	return conformance.Build(t, plugin, map[string]string{
+		supervisor: supervise, service.GuestProgram: "github.com/rkt/rkt/v2/sdk/vmguest/cmd/rkt-vmguest",
+	})
+}
+
+// TestConformance runs pods where there is a kvmtool, and KVM to run it: kvmtool emulates nothing.
 func TestConformance(t *testing.T) {
-	p := conformance.Plugin{Dir: conformance.Build(t, ".", map[string]string{
-		supervisor: "./supervisor", service.GuestProgram: "github.com/rkt/rkt/v2/sdk/vmguest/cmd/rkt-vmguest",
-	})}
-	o := conformance.Options{Level: conformance.Protocol}
-	if lkvm := os.Getenv("RKT_TEST_LKVM"); lkvm != "" && os.Geteuid() == 0 {
-		config, err := json.Marshal(map[string]any{
-			"program": lkvm, "kernel": os.Getenv("RKT_TEST_VM_KERNEL"), "modules": os.Getenv("RKT_TEST_VM_MODULES"), "bootSeconds": 600,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.Config, o.Level = config, conformance.Isolation
+	p, o := conformance.Plugin{Dir: build(t, ".", "./supervisor")}, conformance.Options{Level: conformance.Protocol}
+	if lkvm := os.Getenv(envLkvm); lkvm != "" {
+		p.Config, o.Level = machines(t, "kvm", lkvm), conformance.Isolation
 	}
 	conformance.Run(t, p, o)
+}
+
+// TestConformanceEmulated runs pods on any host, with a program in kvmtool's place that understands its command line.
+func TestConformanceEmulated(t *testing.T) {
+	const cmd = "./internal/emulated/cmd/"
+	tool := filepath.Join(t.TempDir(), "lkvm")
+	config := machines(t, "tcg", tool)
+	compile := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", tool, cmd+"lkvm")
+	compile.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := compile.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	conformance.Run(t, conformance.Plugin{
+		Dir: build(t, cmd+"rkt-stage1-lkvm", cmd+supervisor), Config: config,
+	}, conformance.Options{Level: conformance.Isolation})
 }

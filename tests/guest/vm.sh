@@ -4,22 +4,38 @@
 # machine boots 3 to 15 times slower than on a host: an hour is not long.
 #
 #	RKT_TEST_FLAVORS   "qemu lkvm"; lkvm needs the file lkvm (tests/guest/run -file lkvm=PATH)
+#	RKT_TEST_PARTS     "scripts conformance"
 #	RKT_TEST_SCRIPTS   a pattern of the scripts of tests/e2e/testdata/flavor
 #guest:tests ./tests/e2e ./sdk/vmhost/kvm
 set -u
 bad=0
 summary=
 # The kernels' arguments spare them work that counts in machines of emulated processors alone.
-# run NAME KERNEL VARIABLE=VALUE...: the suite for one flavor
+# run NAME KERNEL PROGRAM: the suite for one flavor; PROGRAM is its VMM, where it is not the distribution's
 run() {
-	local name=$1 version=$2 rc machine="|TestMachine/$1"; shift 2
+	local part
+	for part in ${RKT_TEST_PARTS:-scripts conformance}; do
+		echo "=== $1: $part, kernel $2"
+		if "$part" "$@"; then summary+="=== $1: $part: ok"$'\n'; else summary+="=== $1: $part: FAILED ($?)"$'\n'; bad=1; fi
+	done
+}
+
+# The kernels' arguments spare them work that counts in machines of emulated processors alone.
+args="nokaslr mitigations=off"
+
+scripts() {
+	local machine="|TestMachine/$1"
 	[ -z "${RKT_TEST_SCRIPTS:-}" ] || machine=
-	echo "=== $name, kernel $version"
-	(cd "$GUEST_SRC/tests/e2e" && env RKT_TEST_FLAVORS="$name" RKT_TEST_VM_KERNEL="/boot/vmlinuz-$version" \
-		RKT_TEST_VM_MODULES="/lib/modules/$version" RKT_TEST_VM_ACCEL=kvm RKT_TEST_VM_ARGS="nokaslr mitigations=off" "$@" \
-		/opt/e2e.test -test.v -test.parallel 1 -test.timeout 50m -test.run "TestFlavors/$name/${RKT_TEST_SCRIPTS:-}$machine")
-	rc=$?
-	[ $rc -eq 0 ] && summary+="=== $name: ok"$'\n' || { summary+="=== $name: FAILED ($rc)"$'\n'; bad=1; }
+	(cd "$GUEST_SRC/tests/e2e" && RKT_TEST_FLAVORS="$1" RKT_TEST_VM_KERNEL="/boot/vmlinuz-$2" RKT_TEST_VM_MODULES="/lib/modules/$2" \
+		RKT_TEST_VM_ACCEL=kvm RKT_TEST_VM_ARGS="$args" RKT_TEST_LKVM="$3" \
+		/opt/e2e.test -test.v -test.parallel 1 -test.timeout 50m -test.run "TestFlavors/$1/${RKT_TEST_SCRIPTS:-}$machine")
+}
+
+# What a plugin has to keep in seconds, such as its start, is for hosts: the protocol's checks are run there.
+conformance() {
+	printf '{"accel":"kvm","kernel":"/boot/vmlinuz-%s","modules":"/lib/modules/%s","kernelArgs":"%s","bootSeconds":600%s}' \
+		"$2" "$2" "$args" "${3:+,\"program\":\"$3\"}" >"/tmp/$1.json"
+	rkt-conformance --plugin "/opt/rkt/lib/rkt/plugins/stage1-$1" --level isolation --only S1- --config "/tmp/$1.json" -v
 }
 
 modprobe -a kvm_amd tun vhost_net vhost_vsock || { echo "no nested KVM: does QEMU emulate SVM (-cpu max)?"; exit 1; }
@@ -38,11 +54,11 @@ for flavor in ${RKT_TEST_FLAVORS:-qemu lkvm}; do
 	lkvm)
 		if [ -e "$GUEST_OUT/files/lkvm" ]; then
 			install -m 0755 "$GUEST_OUT/files/lkvm" /opt/lkvm
-			run lkvm "$generic" RKT_TEST_LKVM=/opt/lkvm # the cloud kernels have no 9p
+			run lkvm "$generic" /opt/lkvm # the cloud kernels have no 9p
 		else
 			summary+="=== lkvm: SKIPPED: RKT_TEST_LKVM names no kvmtool binary on the host"$'\n'
 		fi ;;
-	*) run "$flavor" "$cloud" ;;
+	*) run "$flavor" "$cloud" "" ;;
 	esac
 done
 printf %s "$summary"

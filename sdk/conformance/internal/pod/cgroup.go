@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -81,6 +82,26 @@ func remove(dir string) error {
 		}
 	}
 	return unix.Rmdir(dir)
+}
+
+// members are the processes in the pod's cgroup, of any controller, and below it.
+func (p *Pod) members() []int {
+	var out []int
+	for _, dir := range p.Runtime.Cgroup.Dirs {
+		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.Name() != "cgroup.procs" {
+				return nil // a cgroup that has gone meanwhile has no members
+			}
+			b, _ := os.ReadFile(path)
+			for word := range strings.FieldsSeq(string(b)) {
+				if pid, err := strconv.Atoi(word); err == nil {
+					out = append(out, pid)
+				}
+			}
+			return nil
+		})
+	}
+	return out
 }
 
 // InCgroup says whether the process is in the pod's cgroup, or below it, of every controller.

@@ -13,10 +13,11 @@ import (
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/testapp"
 )
 
-// Left are the processes that are the pod's: those whose environment or command line names its UUID, and those of the
-// supervisor's session. Only root sees the environment of others.
+// Left are the processes that are the pod's: those whose environment or command line names its UUID, those of the
+// supervisor's session, and those in its cgroup. Only root sees the environment of others.
 func (p *Pod) Left() []int {
 	var out []int
+	members := p.members()
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	uuid := []byte(p.Doc.UUID)
 	for _, dir := range procs {
@@ -26,7 +27,7 @@ func (p *Pod) Left() []int {
 		}
 		env, _ := os.ReadFile(filepath.Join(dir, "environ"))
 		cmd, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if bytes.Contains(env, uuid) || bytes.Contains(cmd, uuid) || p.inSession(dir) {
+		if bytes.Contains(env, uuid) || bytes.Contains(cmd, uuid) || p.inSession(dir) || slices.Contains(members, pid) {
 			out = append(out, pid)
 		}
 	}

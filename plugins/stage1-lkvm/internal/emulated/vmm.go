@@ -1,0 +1,28 @@
+package emulated
+
+import (
+	"strconv"
+
+	"github.com/rkt/rkt/v2/plugins/stage1-lkvm/internal/lkvm"
+	"github.com/rkt/rkt/v2/sdk/vmhost"
+)
+
+// EnvControl is the variable in which the program finds the number of the descriptor that is the control channel.
+const EnvControl = "RKT_LKVM_CONTROL"
+
+// VMM is kvmtool's, run by the program of this package.
+type VMM struct{ lkvm.VMM }
+
+// Traits are kvmtool's but for what a host without KVM lacks.
+func (v VMM) Traits() vmhost.Traits {
+	t := v.VMM.Traits()
+	t.Accels, t.Serial, t.Vsock = []string{vmhost.TCG}, true, false
+	return t
+}
+
+// Command is kvmtool's.
+func (v VMM) Command(l *vmhost.Launch) vmhost.Command {
+	c := v.VMM.Command(l)
+	c.Env = append(c.Env, EnvControl+"="+strconv.Itoa(l.Control))
+	return c
+}
