@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/rkt/rkt/v2/proto/reason"
+	"github.com/rkt/rkt/v2/sdk/ocilayout"
 	"github.com/rkt/rkt/v2/sdk/plugin"
 )
 
@@ -21,8 +23,12 @@ func NotFound(format string, args ...any) *plugin.Error {
 
 // Unreadable: a file of this host could not be opened, at path, with err. One that is closed to this process is no bug
 // but a surprise, since rkt itself is root's: the text says what to do. Of the pair EACCES and ENOENT it is
-// IMAGE_NOT_FOUND; any other error, and nil, is returned as it is.
+// IMAGE_NOT_FOUND; any other error, and nil, is returned as it is. An *fs.PathError whose path is relative is about a file
+// below path.
 func Unreadable(path string, err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok && !filepath.IsAbs(pe.Path) {
+		path = filepath.Join(path, pe.Path)
+	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return NotFound("open %s: %w: fetchers run as an unprivileged user (uid %d here), and what rkt does not open for them "+
@@ -66,4 +72,18 @@ func DigestMismatch(format string, args ...any) *plugin.Error {
 // ImageInvalid: the image does not hold to its own specification.
 func ImageInvalid(format string, args ...any) *plugin.Error {
 	return plugin.Errorf(reason.ImageInvalid, format, args...)
+}
+
+// reasoned gives what ocilayout refuses its reason; another plugin error has its own.
+func reasoned(err error) error {
+	switch _, own := errors.AsType[*plugin.Error](err); {
+	case own:
+	case errors.Is(err, ocilayout.ErrMismatch):
+		return DigestMismatch("%w", err)
+	case errors.Is(err, ocilayout.ErrInvalid):
+		return ImageInvalid("%w", err)
+	case errors.Is(err, ocilayout.ErrBusy): // by a killed fetcher, whose descriptors are not closed yet
+		return plugin.Busy("%w", err)
+	}
+	return err
 }

@@ -2,7 +2,11 @@ package fetcher
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/rkt/rkt/v2/sdk/ocilayout"
 	"github.com/rkt/rkt/v2/sdk/plugin"
@@ -100,6 +104,20 @@ type Request struct {
 	// the process: do not close it.
 	Source  *os.File
 	Present map[string]bool // digests that need not be delivered
+}
+
+// OpenRoot opens the directory that the reference names, at path, by Source where there is one. What lies in it must be
+// open to everybody: this process is nobody.
+func (r *Request) OpenRoot(path string) (*os.Root, error) {
+	at := path
+	if r.Source != nil {
+		at = fmt.Sprintf("/proc/self/fd/%d", r.Source.Fd())
+	}
+	root, err := os.OpenRoot(at)
+	if errors.Is(err, unix.ENOTDIR) {
+		return nil, ImageInvalid("%s: not a directory", path)
+	}
+	return root, Unreadable(path, err)
 }
 
 // Result is what was fetched.

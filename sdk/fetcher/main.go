@@ -86,7 +86,7 @@ func (s *server) Fetch(req *fetcherv1.FetchRequest, stream fetcherv1.FetcherServ
 	}
 	res, err := s.impl.Fetch(stream.Context(), r, progress)
 	if err != nil {
-		return err
+		return reasoned(err)
 	}
 	progress.mu.Lock() // a goroutine that still reports must not send beside or after the last event
 	defer progress.mu.Unlock()
@@ -101,7 +101,7 @@ func (s *server) signatures(req Request, stream fetcherv1.FetcherService_FetchSe
 	}
 	res, err := impl.Signatures(stream.Context(), req)
 	if err != nil {
-		return err
+		return reasoned(err)
 	}
 	return stream.Send(done(res))
 }
@@ -132,7 +132,7 @@ func (s *server) Convert(ctx context.Context, req *fetcherv1.ConvertRequest) (*f
 		Platform: platform(req.GetPlatform()),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("convert %s: %w", req.GetImage().GetDigest(), err)
+		return nil, fmt.Errorf("convert %s: %w", req.GetImage().GetDigest(), reasoned(err))
 	}
 	resp := &fetcherv1.ConvertResponse{Image: toWire(res.Image), Name: res.Name, Version: res.Version}
 	if res.App != nil {

@@ -3,6 +3,8 @@ package fetcher
 import (
 	"sync"
 	"time"
+
+	"github.com/rkt/rkt/v2/sdk/ocilayout"
 )
 
 // Phases of progress.
@@ -63,4 +65,9 @@ func (p *Progress) Report(phase, item string, done, total int64) {
 // Item returns a function for sdk/ocilayout that reports one item.
 func (p *Progress) Item(phase, item string) func(done, total int64) {
 	return func(done, total int64) { p.Report(phase, item, done, total) }
+}
+
+// Items returns a function for sdk/ocilayout that reports each item by its name.
+func (p *Progress) Items(phase string) func(item string) ocilayout.Progress {
+	return func(item string) ocilayout.Progress { return p.Item(phase, item) }
 }

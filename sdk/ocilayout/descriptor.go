@@ -22,6 +22,9 @@ type Descriptor struct {
 // them. Trying again with the same source is pointless, unless the blob was resumed.
 var ErrMismatch = errors.New("not the promised bytes")
 
+// ErrBusy is wrapped by errors about a blob that another process, or goroutine, is writing.
+var ErrBusy = errors.New("another process or goroutine is writing it")
+
 // ErrDigest is wrapped by errors about a string that is no digest of a known algorithm.
 var ErrDigest = errors.New("not of the form sha256:<64 hex digits> or sha512:<128 hex digits>")
 

@@ -9,7 +9,8 @@
 //	blobs/<alg>/<hex>.partial     a blob that is being written, or was when the process died
 //	blobs/sha256/new-*.partial    a blob whose digest is not known before its end
 //
-// It does not choose what to download, decide what an image consists of, or read other people's layouts.
+// It does not choose what to download or decide what an image consists of. Of other people's layouts it copies those with
+// one image whole.
 //
 // Invariants: a blob gets its final name only after its digest and size were found right, by rename; no more
 // bytes than promised reach the disk; nothing outside the directory is touched, whatever a digest says; memory

@@ -65,8 +65,10 @@ func (l *Layout) Create(ctx context.Context, want Descriptor) (*Writer, error) {
 // claim makes the writer the only one of its blob, over processes too: a fetcher that was killed may not be
 // dead yet when the next one starts. The lock goes with the descriptor.
 func (w *Writer) claim() error {
-	if err := unix.Flock(int(w.file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return fmt.Errorf("%s is being written by another process or goroutine: %w", w.partial, err)
+	if err := unix.Flock(int(w.file.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("%s: %w", w.partial, ErrBusy)
+	} else if err != nil {
+		return fmt.Errorf("lock %s: %w", w.partial, err)
 	}
 	mine, err := w.file.Stat()
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/rkt/rkt/v2/sdk/ocilayout"
 )
 
-// TestConformance is all that the kit asks of a fetcher, with two images: without References it fails, since nothing would
+// TestConformance is all that the kit asks of a fetcher, with an image: without References it fails, since nothing would
 // have been fetched.
 func TestConformance(t *testing.T) {
 	// Not below t.TempDir, which the user that the plugin runs as may not pass.
@@ -25,16 +25,16 @@ func TestConformance(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	layout := filepath.Join(dir, "layout")
-	writeImage(t, layout)
-	// Nobody but its owner may read this one: rkt opens what a reference names, and so does the kit.
-	aci := filepath.Join(dir, "image.aci")
-	if err := os.WriteFile(aci, make([]byte, 3<<20), 0o600); err != nil {
+	// Nobody but its owner may pass this one: rkt opens what a reference names, and so does the kit.
+	closed := filepath.Join(dir, "closed")
+	if err := os.Mkdir(closed, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	layout := filepath.Join(closed, "layout")
+	writeImage(t, layout)
 	conformance.Run(t, conformance.Plugin{
 		Dir:        conformance.Build(t, ".", nil),
-		References: []string{"path://" + layout, "path://" + aci},
+		References: []string{"path://" + layout},
 		Missing:    []string{"path://" + filepath.Join(dir, "none")},
 	}, conformance.Options{Level: conformance.Isolation})
 }

@@ -3,11 +3,9 @@ package fetch
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/rkt/rkt/v2/plugins/fetcher-docker/internal/fault"
 	"github.com/rkt/rkt/v2/plugins/fetcher-docker/internal/image"
@@ -77,7 +75,7 @@ func (f *Fetcher) open(ctx context.Context, t target) (source, error) {
 func (f *Fetcher) Resolve(ctx context.Context, req fetcher.ResolveRequest) (fetcher.Resolution, error) {
 	src, err := f.open(ctx, target{req.Reference, image.Platform(req.Platform), req.Access, nil})
 	if err != nil {
-		return fetcher.Resolution{}, explain(err)
+		return fetcher.Resolution{}, err
 	}
 	defer src.close()
 	r := src.resolved()
@@ -90,14 +88,6 @@ func (f *Fetcher) Resolve(ctx context.Context, req fetcher.ResolveRequest) (fetc
 
 // Fetch fills the layout. Blobs of a former attempt are kept, halves of them are gone on with.
 func (f *Fetcher) Fetch(ctx context.Context, req fetcher.Request, p *fetcher.Progress) (fetcher.Result, error) {
-	res, err := f.fetch(ctx, req, p)
-	if err != nil {
-		return fetcher.Result{}, explain(err)
-	}
-	return res, nil
-}
-
-func (f *Fetcher) fetch(ctx context.Context, req fetcher.Request, p *fetcher.Progress) (fetcher.Result, error) {
 	l, err := ocilayout.Open(req.LayoutDir)
 	if err != nil {
 		return fetcher.Result{}, err
@@ -131,17 +121,4 @@ func (f *Fetcher) fetch(ctx context.Context, req fetcher.Request, p *fetcher.Pro
 		return fetcher.Result{}, err
 	}
 	return fetcher.Result{Image: img, Canonical: src.canonical()}, nil
-}
-
-// explain gives bytes that were refused while they were written their reason. What was to be fetched is said by
-// core, which puts it in front.
-func explain(err error) error {
-	switch {
-	case fault.ReasonOf(err) != "":
-	case errors.Is(err, ocilayout.ErrMismatch):
-		return fetcher.DigestMismatch("%w", err)
-	case errors.Is(err, syscall.EAGAIN): // a killed fetcher's descriptors are not closed yet
-		return plugin.Busy("%w", err)
-	}
-	return err
 }

@@ -62,11 +62,13 @@ func parse(args []string, stderr io.Writer) (*command, error) {
 	config := fs.String("config", "", "`file` with a valid configuration of the plugin")
 	fs.Var(&refs, "reference", "an image `reference` that the fetcher can fetch; may be given again")
 	fs.Var(&missing, "missing", "a `reference` of the same kind that names no image; may be given again")
+	fs.BoolVar(&c.options.Unfetched, "unfetched", false, "be content with a fetcher of which nothing can be fetched for want of references")
 	fs.BoolVar(&c.plugin.AllowHTTP, "allow-http", false, "plain http is allowed for the references")
 	fs.Var(&networks, "network", "`name` of a network to join; may be given again")
 	fs.StringVar(&c.plugin.NetConfigs, "net-configs", "", "net.d `directory` of the networks")
 	fs.Var(&only, "only", "`ID` of a check, or a prefix that ends in \"-\"; may be given again")
 	fs.Uint64Var(&c.options.Seed, "seed", 0, "repeats the random moments of the run that printed it")
+	large := fs.Int64("large", 192, "size of the layer that is fetched within that bound, in `MiB`")
 	rss := fs.Int64("max-rss", 64, "bound on the plugin's resident memory, in `MiB`")
 	fs.BoolVar(&c.list, "list", false, "list the checks up to the level and run nothing")
 	fs.BoolVar(&c.verbose, "v", false, "print each result on stderr as it comes")
@@ -81,7 +83,7 @@ func parse(args []string, stderr io.Writer) (*command, error) {
 		return nil, err
 	}
 	c.plugin.References, c.plugin.Missing, c.options.Only, c.plugin.Networks = refs, missing, only, networks
-	c.plugin.MaxRSS = *rss << 20
+	c.plugin.MaxRSS, c.options.Large = *rss<<20, *large<<20
 	if *config != "" {
 		if c.plugin.Config, err = os.ReadFile(*config); err != nil {
 			return nil, err

@@ -25,9 +25,7 @@ type Env struct {
 	Manifest *manifest.Manifest // nil in the static checks when it cannot be read
 	Service  string             // the check's
 	Rand     *rand.Rand
-	App      string
-	// Impatient: see Options.
-	Impatient bool
+	Options
 
 	scratch string
 	made    int

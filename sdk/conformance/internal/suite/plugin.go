@@ -44,8 +44,10 @@ type Options struct {
 	// App is the program in the pods of level lifecycle: sdk/conformance/internal/testapp/cmd/rkt-conformance-app, or the
 	// command rkt-conformance, linked statically. conformance.Run builds it.
 	App string
-	// Unfetched lets conformance.Run be content with a fetcher of which nothing was fetched, for want of references.
+	// Unfetched skips FE-FETCH-01, which else fails, of a fetcher of which nothing can be fetched, for want of references.
 	Unfetched bool
+	// Large is the size in bytes of the layer that is fetched within the bound on memory; 192 MiB when 0.
+	Large int64
 	// Impatient makes every bound of time a tenth: for the kit's tests of itself, which wait for what never comes.
 	Impatient bool
 	// Log hears what happens, a line at a time; nil: nobody.

@@ -52,6 +52,9 @@ func Run(ctx context.Context, p Plugin, checks []Check, o Options) (*report.Repo
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}
 	}
+	if o.Large == 0 {
+		o.Large = 192 << 20
+	}
 	if o.Seed == 0 {
 		o.Seed = uint64(time.Now().UnixNano())
 	}
@@ -138,7 +141,7 @@ func (s *run) try(ctx context.Context, c *Check) (err error) {
 	defer cancel()
 	p := s.plugin
 	e := &Env{
-		Plugin: &p, Manifest: s.manifest, Service: c.Service, App: s.options.App, Impatient: s.options.Impatient,
+		Plugin: &p, Manifest: s.manifest, Service: c.Service, Options: s.options,
 		// One generator a check: the moments of one do not depend on which others are run.
 		Rand: rand.New(rand.NewPCG(s.options.Seed, hash(c.ID))),
 	}
