@@ -120,13 +120,10 @@ func (e *Engine) ProbePlugin(ctx context.Context, entry *plugin.Entry) ([]*plugi
 		return nil, err
 	}
 	defer p.Close()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	resp, err := p.Plugin().Probe(ctx, &pluginv1.ProbeRequest{})
-	if err != nil {
-		return nil, p.Error("probe plugin "+entry.Name, err)
-	}
-	return resp.GetFindings(), nil
+	resp, err := plugin.Call(ctx, p, "probe plugin "+entry.Name, 10*time.Second, func(ctx context.Context) (*pluginv1.ProbeResponse, error) {
+		return p.Plugin().Probe(ctx, &pluginv1.ProbeRequest{})
+	})
+	return resp.GetFindings(), err
 }
 
 // kindOf is the privilege that a plugin is started with when nothing but Describe and Probe is asked.

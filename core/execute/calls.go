@@ -44,11 +44,11 @@ func (e *UnsupportedError) Error() string {
 
 // Validate asks whether the flavor can run the pod. Warnings are returned as texts.
 func Validate(ctx context.Context, p *plugin.Process, flavor, podDir string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, validateDeadline)
-	defer cancel()
-	resp, err := p.Stage1().Validate(ctx, &stage1v1.ValidateRequest{PodDir: podDir})
+	resp, err := plugin.Call(ctx, p, "validate pod", validateDeadline, func(ctx context.Context) (*stage1v1.ValidateResponse, error) {
+		return p.Stage1().Validate(ctx, &stage1v1.ValidateRequest{PodDir: podDir})
+	})
 	if err != nil {
-		return nil, p.Error("validate pod", err)
+		return nil, err
 	}
 	var warnings []string
 	unsupported := &UnsupportedError{Flavor: flavor}
@@ -67,56 +67,40 @@ func Validate(ctx context.Context, p *plugin.Process, flavor, podDir string) ([]
 
 // Run asks for the supervisor's command line.
 func Run(ctx context.Context, p *plugin.Process, podDir, uuid string, debug bool) (*stage1v1.ExecPlan, error) {
-	ctx, cancel := context.WithTimeout(ctx, runDeadline)
-	defer cancel()
-	plan, err := p.Stage1().Run(ctx, &stage1v1.RunRequest{PodDir: podDir, PodUuid: uuid, Debug: debug})
-	if err != nil {
-		return nil, p.Error("run pod "+uuid, err)
-	}
-	return plan, nil
+	return plugin.Call(ctx, p, "run pod "+uuid, runDeadline, func(ctx context.Context) (*stage1v1.ExecPlan, error) {
+		return p.Stage1().Run(ctx, &stage1v1.RunRequest{PodDir: podDir, PodUuid: uuid, Debug: debug})
+	})
 }
 
 // Enter asks for the program that joins an app.
 func Enter(ctx context.Context, p *plugin.Process, podDir, app string, argv []string, tty bool) (*stage1v1.ExecPlan, error) {
-	ctx, cancel := context.WithTimeout(ctx, shortDeadline)
-	defer cancel()
-	plan, err := p.Stage1().Enter(ctx, &stage1v1.EnterRequest{PodDir: podDir, App: app, Command: argv, Tty: tty})
-	if err != nil {
-		return nil, p.Error("enter app "+app, err)
-	}
-	return plan, nil
+	return plugin.Call(ctx, p, "enter app "+app, shortDeadline, func(ctx context.Context) (*stage1v1.ExecPlan, error) {
+		return p.Stage1().Enter(ctx, &stage1v1.EnterRequest{PodDir: podDir, App: app, Command: argv, Tty: tty})
+	})
 }
 
 // Stop asks the pod to end; the lock's release is the end.
 func Stop(ctx context.Context, p *plugin.Process, podDir string, grace time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, shortDeadline)
-	defer cancel()
-	_, err := p.Stage1().Stop(ctx, &stage1v1.StopRequest{PodDir: podDir, GraceSeconds: uint32(grace.Round(time.Second) / time.Second)})
-	if err != nil {
-		return p.Error("stop pod", err)
-	}
-	return nil
+	_, err := plugin.Call(ctx, p, "stop pod", shortDeadline, func(ctx context.Context) (*stage1v1.StopResponse, error) {
+		return p.Stage1().Stop(ctx, &stage1v1.StopRequest{PodDir: podDir, GraceSeconds: uint32(grace.Round(time.Second) / time.Second)})
+	})
+	return err
 }
 
 // Update asks for new limits of a running app; zero leaves one as it is.
 func Update(ctx context.Context, p *plugin.Process, podDir, app string, r poddir.Resources) error {
-	ctx, cancel := context.WithTimeout(ctx, updateDeadline)
-	defer cancel()
-	_, err := p.Stage1().UpdateResources(ctx, &stage1v1.UpdateResourcesRequest{
-		PodDir: podDir, App: app, MemoryBytes: uint64(r.MemoryBytes), CpuMillis: uint64(r.CPUMillis), CpuShares: r.CPUShares,
+	_, err := plugin.Call(ctx, p, "update app "+app, updateDeadline, func(ctx context.Context) (*stage1v1.UpdateResourcesResponse, error) {
+		return p.Stage1().UpdateResources(ctx, &stage1v1.UpdateResourcesRequest{
+			PodDir: podDir, App: app, MemoryBytes: uint64(r.MemoryBytes), CpuMillis: uint64(r.CPUMillis), CpuShares: r.CPUShares,
+		})
 	})
-	if err != nil {
-		return p.Error("update app "+app, err)
-	}
-	return nil
+	return err
 }
 
 // Cleanup asks the stage1 to remove what it made outside the pod directory.
 func Cleanup(ctx context.Context, p *plugin.Process, podDir string) error {
-	ctx, cancel := context.WithTimeout(ctx, cleanupDeadline)
-	defer cancel()
-	if _, err := p.Stage1().Cleanup(ctx, &stage1v1.CleanupRequest{PodDir: podDir}); err != nil {
-		return p.Error("clean up after pod", err)
-	}
-	return nil
+	_, err := plugin.Call(ctx, p, "clean up after pod", cleanupDeadline, func(ctx context.Context) (*stage1v1.CleanupResponse, error) {
+		return p.Stage1().Cleanup(ctx, &stage1v1.CleanupRequest{PodDir: podDir})
+	})
+	return err
 }

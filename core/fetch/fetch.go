@@ -36,13 +36,9 @@ func Platform() *fetcherv1.Platform {
 
 // Resolve asks what a reference means now, without moving blobs.
 func Resolve(ctx context.Context, p *plugin.Process, req Request) (*fetcherv1.ResolveResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, resolveDeadline)
-	defer cancel()
-	resp, err := p.Fetcher().Resolve(ctx, &fetcherv1.ResolveRequest{Reference: req.Reference, Platform: Platform(), Access: req.Access})
-	if err != nil {
-		return nil, p.Error("resolve "+req.Reference, err)
-	}
-	return resp, nil
+	return plugin.Call(ctx, p, "resolve "+req.Reference, resolveDeadline, func(ctx context.Context) (*fetcherv1.ResolveResponse, error) {
+		return p.Fetcher().Resolve(ctx, &fetcherv1.ResolveRequest{Reference: req.Reference, Platform: Platform(), Access: req.Access})
+	})
 }
 
 // Image fills req.LayoutDir.
@@ -63,31 +59,40 @@ func Signatures(ctx context.Context, p *plugin.Process, req Request) (*fetcherv1
 }
 
 func receive(ctx context.Context, p *plugin.Process, req Request) (*fetcherv1.FetchDone, error) {
-	stream, err := p.Fetcher().Fetch(ctx, &fetcherv1.FetchRequest{
-		Reference: req.Reference, Platform: Platform(), Access: req.Access,
-		LayoutDir: req.LayoutDir, PresentDigests: req.Present,
-	})
-	if err != nil {
-		return nil, p.Error("fetch "+req.Reference, err)
-	}
-	var done *fetcherv1.FetchDone
-	for {
-		event, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
+	var broken error // the stream's own rules, no answer of the plugin's
+	done, err := plugin.Call(ctx, p, "fetch "+req.Reference, 0, func(ctx context.Context) (*fetcherv1.FetchDone, error) {
+		stream, err := p.Fetcher().Fetch(ctx, &fetcherv1.FetchRequest{
+			Reference: req.Reference, Platform: Platform(), Access: req.Access,
+			LayoutDir: req.LayoutDir, PresentDigests: req.Present,
+		})
 		if err != nil {
-			return nil, p.Error("fetch "+req.Reference, err)
+			return nil, err
 		}
-		if done != nil {
-			return nil, fmt.Errorf("fetch %s: the fetcher went on after it said that it was done", req.Reference)
+		var done *fetcherv1.FetchDone
+		for {
+			event, err := stream.Recv()
+			if errors.Is(err, io.EOF) {
+				return done, nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			if done != nil {
+				broken = fmt.Errorf("fetch %s: the fetcher went on after it said that it was done", req.Reference)
+				return nil, nil
+			}
+			if pr := event.GetProgress(); pr != nil && req.Progress != nil {
+				req.Progress(pr.GetPhase(), pr.GetItem(), pr.GetDone(), pr.GetTotal())
+			}
+			done = event.GetDone()
 		}
-		if pr := event.GetProgress(); pr != nil && req.Progress != nil {
-			req.Progress(pr.GetPhase(), pr.GetItem(), pr.GetDone(), pr.GetTotal())
-		}
-		done = event.GetDone()
-	}
-	if done == nil {
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case broken != nil:
+		return nil, broken
+	case done == nil:
 		return nil, fmt.Errorf("fetch %s: the fetcher ended without saying what it fetched", req.Reference)
 	}
 	return done, nil
@@ -96,15 +101,11 @@ func receive(ctx context.Context, p *plugin.Process, req Request) (*fetcherv1.Fe
 // Convert turns a fetched image of a foreign media type into an OCI layout in outDir. p is a fresh process
 // without network.
 func Convert(ctx context.Context, p *plugin.Process, name, layoutDir, outDir string, image *fetcherv1.Descriptor) (*fetcherv1.ConvertResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, convertDeadline)
-	defer cancel()
-	resp, err := p.Fetcher().Convert(ctx, &fetcherv1.ConvertRequest{
-		LayoutDir: layoutDir, Image: image, OutLayoutDir: outDir, Platform: Platform(),
+	return plugin.Call(ctx, p, "convert "+name, convertDeadline, func(ctx context.Context) (*fetcherv1.ConvertResponse, error) {
+		return p.Fetcher().Convert(ctx, &fetcherv1.ConvertRequest{
+			LayoutDir: layoutDir, Image: image, OutLayoutDir: outDir, Platform: Platform(),
+		})
 	})
-	if err != nil {
-		return nil, p.Error("convert "+name, err)
-	}
-	return resp, nil
 }
 
 // IsOCI says whether an image of the media type can go into the store as it is; any other one is converted.

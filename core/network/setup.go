@@ -53,11 +53,11 @@ func Setup(ctx context.Context, p *plugin.Process, pod Pod, dirs Dirs) (poddir.N
 			Protocol: f.Protocol, HostIp: f.HostIP, HostPort: uint32(f.HostPort), PodPort: uint32(f.PodPort),
 		})
 	}
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
-	resp, err := p.Network().Setup(ctx, req)
+	resp, err := plugin.Call(ctx, p, "set up network of pod "+pod.UUID, deadline, func(ctx context.Context) (*networkv1.SetupResponse, error) {
+		return p.Network().Setup(ctx, req)
+	})
 	if err != nil {
-		return net, p.Error("set up network of pod "+pod.UUID, err)
+		return net, err
 	}
 	record(&net, resp)
 	return net, nil
@@ -116,13 +116,13 @@ func Down(podDir string) bool {
 
 // Teardown asks the plugin to undo Setup and records that it did.
 func Teardown(ctx context.Context, p *plugin.Process, uuid, podDir string, dirs Dirs) error {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
-	_, err := p.Network().Teardown(ctx, &networkv1.TeardownRequest{
-		PodUuid: uuid, StateDir: filepath.Join(podDir, poddir.NetDir, "state"), SharedDir: dirs.Shared, ConfigDirs: dirs.Config,
+	_, err := plugin.Call(ctx, p, "tear down network of pod "+uuid, deadline, func(ctx context.Context) (*networkv1.TeardownResponse, error) {
+		return p.Network().Teardown(ctx, &networkv1.TeardownRequest{
+			PodUuid: uuid, StateDir: filepath.Join(podDir, poddir.NetDir, "state"), SharedDir: dirs.Shared, ConfigDirs: dirs.Config,
+		})
 	})
 	if err != nil {
-		return p.Error("tear down network of pod "+uuid, err)
+		return err
 	}
 	return os.WriteFile(filepath.Join(podDir, poddir.NetDir, downFile), nil, 0o640)
 }
@@ -132,11 +132,8 @@ func Sweep(ctx context.Context, p *plugin.Process, live []string, dirs Dirs) ([]
 	if err := makeDir(dirs.Shared); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
-	resp, err := p.Network().Sweep(ctx, &networkv1.SweepRequest{LivePods: live, SharedDir: dirs.Shared, ConfigDirs: dirs.Config})
-	if err != nil {
-		return nil, p.Error("sweep networks", err)
-	}
-	return resp.GetDropped(), nil
+	resp, err := plugin.Call(ctx, p, "sweep networks", deadline, func(ctx context.Context) (*networkv1.SweepResponse, error) {
+		return p.Network().Sweep(ctx, &networkv1.SweepRequest{LivePods: live, SharedDir: dirs.Shared, ConfigDirs: dirs.Config})
+	})
+	return resp.GetDropped(), err
 }

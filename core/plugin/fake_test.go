@@ -27,6 +27,7 @@ import (
 
 	"github.com/rkt/rkt/v2/proto/launch"
 	"github.com/rkt/rkt/v2/proto/manifest"
+	"github.com/rkt/rkt/v2/proto/reason"
 	fetcherv1 "github.com/rkt/rkt/v2/proto/rkt/fetcher/v1"
 	pluginv1 "github.com/rkt/rkt/v2/proto/rkt/plugin/v1"
 	stage1v1 "github.com/rkt/rkt/v2/proto/rkt/stage1/v1"
@@ -324,11 +325,20 @@ type fakeFetcher struct {
 	fetcherv1.UnimplementedFetcherServiceServer
 	behaviour string
 	major     uint32
+	asked     int
 }
 
 func (s *fakeFetcher) Resolve(ctx context.Context, r *fetcherv1.ResolveRequest) (*fetcherv1.ResolveResponse, error) {
 	if strings.HasPrefix(s.behaviour, "majors-") {
 		return &fetcherv1.ResolveResponse{Canonical: fmt.Sprintf("asked in %d, offered %s", s.major, os.Getenv(launch.EnvProtocols))}, nil
+	}
+	if times, ok := strings.CutPrefix(s.behaviour, "busy-"); ok {
+		n, _ := strconv.Atoi(times)
+		if s.asked++; s.asked <= n {
+			busy, _ := status.New(codes.Aborted, "the leases are locked").WithDetails(&errdetails.ErrorInfo{Domain: reason.Domain, Reason: string(reason.Busy)})
+			return nil, busy.Err()
+		}
+		return &fetcherv1.ResolveResponse{}, nil
 	}
 	switch s.behaviour {
 	case "hang":

@@ -51,6 +51,8 @@ type Options struct {
 	// Failed is told of a failure of the plugin's own, with the last 64 KiB that it wrote to stderr, line by line and
 	// as they came. It returns the file where that is kept, or nothing.
 	Failed func(e *Error, log []string) string
+	// Waiting is told of an error that another try may mend, and of a wait of seconds before it.
+	Waiting func(err error, wait time.Duration)
 
 	// The rest has defaults that only tests change.
 	RunDir           string        // /run/rkt/plugins, or the user's own
@@ -112,7 +114,7 @@ func Launch(ctx context.Context, e *Entry, o Options) (*Process, error) {
 	if err != nil {
 		return nil, refuse(e, "%w", err)
 	}
-	p := &Process{entry: e, kind: o.Kind, log: newDrain(o.Logger.With("plugin", e.Name)), grace: o.CloseTimeout, conf: c, failed: o.Failed}
+	p := &Process{entry: e, kind: o.Kind, log: newDrain(o.Logger.With("plugin", e.Name)), grace: o.CloseTimeout, conf: c, failed: o.Failed, waiting: o.Waiting}
 	if o.CacheDir != "" {
 		if fi, err := os.Stat(o.CacheDir); err == nil && fi.IsDir() {
 			o.Writable = append(slices.Clone(o.Writable), o.CacheDir)

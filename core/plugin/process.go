@@ -28,8 +28,9 @@ type Process struct {
 	conf  confinement
 	log   *drain
 	grace time.Duration
-	// failed is Options.Failed
-	failed func(*Error, []string) string
+	// failed and waiting are Options.Failed and Waiting
+	failed  func(*Error, []string) string
+	waiting func(error, time.Duration)
 
 	dir     string   // private, with the socket
 	dirLock *os.File // says that the directory is in use

@@ -151,15 +151,11 @@ func ask(ctx context.Context, e *plugin.Entry, start Launcher, req Request) (*ve
 		return nil, err
 	}
 	defer p.Close()
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
 	in := &verifierv1.VerifyRequest{LayoutDir: req.LayoutDir, Image: req.Image, Signatures: req.Signatures, Name: req.Name, SignersOnly: req.signersOnly}
 	for _, k := range req.Keys {
 		in.Keys = append(in.Keys, &verifierv1.Key{Path: k.Path, Id: k.ID})
 	}
-	resp, err := p.Verifier().Verify(ctx, in)
-	if err != nil {
-		return nil, p.Error("verify "+req.Name, err)
-	}
-	return resp, nil
+	return plugin.Call(ctx, p, "verify "+req.Name, deadline, func(ctx context.Context) (*verifierv1.VerifyResponse, error) {
+		return p.Verifier().Verify(ctx, in)
+	})
 }

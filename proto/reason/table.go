@@ -44,7 +44,7 @@ func Table() []Row {
 		{Internal, AnyPlugin, internal, "a bug: also what a panic, and a reason that core does not know, becomes"},
 		{ConfigInvalid, AnyPlugin, invalidArgument, "the administrator's configuration cannot be used"},
 		{HostUnfit, AnyPlugin, failedPrecondition, "this host lacks something; `rkt plugin check` says what, and the remedy"},
-		{Busy, AnyPlugin, aborted, "another try may succeed soon"},
+		{Busy, AnyPlugin, aborted, "another try may succeed soon: rkt makes five, within three seconds, or after metadata `retry_after`"},
 		{Unsupported, AnyPlugin, unimplemented, "the plugin has no such ability"},
 
 		{ReferenceInvalid, Fetcher, invalidArgument, "the image's name cannot be read"},
@@ -52,7 +52,7 @@ func Table() []Row {
 		{AuthRequired, Fetcher, unauthenticated, "the origin wants credentials, and none were given"},
 		{AuthDenied, Fetcher, permissionDenied, "the origin refuses the credentials"},
 		{NetworkUnreachable, Fetcher, unavailable, "the origin cannot be reached, or breaks off"},
-		{RegistryThrottled, Fetcher, resourceExhausted, "the origin wants fewer requests; metadata `retry_after` says for how long, as in 30s"},
+		{RegistryThrottled, Fetcher, resourceExhausted, "the origin wants fewer requests; metadata `retry_after` says for how long, as in 30s, and rkt waits up to a minute"},
 		{InsecureRefused, Fetcher, failedPrecondition, "it would take plain HTTP or an unverified certificate, which was not allowed"},
 		{DigestMismatch, Fetcher, dataLoss, "the origin sent other bytes than it promised"},
 		{ImageInvalid, Fetcher, dataLoss, "the image does not hold to its own specification"},
