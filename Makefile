@@ -168,7 +168,7 @@ guest-vm-test: build
 	RKT_TEST_BUILD_FIXTURES=$(CURDIR)/$(DIST)/fixtures go test -count=1 ./tests/e2e
 	tests/guest/run -cpus 1 -memory 3072 -timeout 100m -package qemu-system-x86 -package qemu-system-common -package erofs-utils \
 	  -kernel linux-image-cloud-amd64 -kernel linux-image-amd64 $(if $(RKT_TEST_LKVM),-file lkvm=$(RKT_TEST_LKVM)) \
-	  -e RKT_TEST_FLAVORS="$(RKT_TEST_FLAVORS)" -e RKT_TEST_PARTS="$(RKT_TEST_PARTS)" -e RKT_TEST_SCRIPTS="$(RKT_TEST_SCRIPTS)" tests/guest/vm.sh
+	  -e RKT_TEST_FLAVORS="$(RKT_TEST_FLAVORS)" -e RKT_TEST_PARTS="$(RKT_TEST_PARTS)" -e RKT_TEST_SCRIPTS="$(RKT_TEST_SCRIPTS)" -e RKT_TEST_CHECKS="$(RKT_TEST_CHECKS)" tests/guest/vm.sh
 
 clean:
 	rm -rf $(DIST)

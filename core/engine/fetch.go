@@ -95,6 +95,15 @@ func (e *Engine) fetchOne(ctx context.Context, st *store.Store, ref image.Ref, s
 		return nil, err
 	}
 	signed := policy.Required(ref.Scheme) && !e.Config.Insecure.Image || spec.Signature != ""
+	access, err := e.access(spec, signed)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Policy == PullUpdate && !signed { // a signature is judged with the keys of today
+		if img, err := e.unchanged(ctx, st, ref, access); img != nil || err != nil {
+			return img, err
+		}
+	}
 
 	staging, err := st.NewStaging(ref.String())
 	if err != nil {
@@ -114,7 +123,7 @@ func (e *Engine) fetchOne(ctx context.Context, st *store.Store, ref image.Ref, s
 			return nil, err
 		}
 	}
-	done, err := e.download(ctx, st, staging, ref, spec, signed)
+	done, err := e.download(ctx, st, staging, ref, spec, access)
 	if err != nil {
 		return nil, err
 	}
@@ -144,21 +153,10 @@ func (e *Engine) fetchOne(ctx context.Context, st *store.Store, ref image.Ref, s
 	return img, nil
 }
 
-func (e *Engine) download(ctx context.Context, st *store.Store, staging *store.Staging, ref image.Ref, spec FetchSpec, signed bool) (*fetcherv1.FetchDone, error) {
+func (e *Engine) download(ctx context.Context, st *store.Store, staging *store.Staging, ref image.Ref, spec FetchSpec, access *fetcherv1.Access) (*fetcherv1.FetchDone, error) {
 	entry, err := e.Plugins().Fetcher(ref.Scheme)
 	if err != nil {
 		return nil, err
-	}
-	creds, err := e.Config.Credentials()
-	if err != nil {
-		return nil, err
-	}
-	access := &fetcherv1.Access{
-		AllowHttp: e.Config.Insecure.HTTP, InsecureTls: e.Config.Insecure.TLS,
-		SignatureFile: spec.Signature, WantSignature: signed,
-	}
-	for _, c := range creds {
-		access.Credentials = append(access.Credentials, &fetcherv1.Credential{Host: c.Host, Username: c.Username, Password: c.Password, Token: c.Token})
 	}
 	if err := reachable(staging.LayoutDir()); err != nil {
 		return nil, err
@@ -179,7 +177,7 @@ func (e *Engine) download(ctx context.Context, st *store.Store, staging *store.S
 	err = e.guarded(ctx, staging, entry, plugin.Options{Kind: plugin.KindFetcher, Writable: []string{staging.LayoutDir()}, FDs: fds},
 		func(ctx context.Context, p *plugin.Process) (err error) {
 			// A URL or a file says only in the image what it is called, and so which keys count.
-			if signed && ref.Scheme == image.ACI && entry.Capable(manifest.ServiceFetcher, "signatures") {
+			if access.GetWantSignature() && ref.Scheme == image.ACI && entry.Capable(manifest.ServiceFetcher, "signatures") {
 				if err := e.checkSigners(ctx, p, req, withoutPort(trustName(ref.String()))); err != nil {
 					return err
 				}

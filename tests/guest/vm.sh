@@ -6,6 +6,7 @@
 #	RKT_TEST_FLAVORS   "qemu lkvm"; lkvm needs the file lkvm (tests/guest/run -file lkvm=PATH)
 #	RKT_TEST_PARTS     "scripts conformance"
 #	RKT_TEST_SCRIPTS   a pattern of the scripts of tests/e2e/testdata/flavor
+#	RKT_TEST_CHECKS    a check of the conformance kit, or a prefix of some
 #guest:tests ./tests/e2e ./sdk/vmhost/kvm
 set -u
 bad=0
@@ -35,7 +36,7 @@ scripts() {
 conformance() {
 	printf '{"accel":"kvm","kernel":"/boot/vmlinuz-%s","modules":"/lib/modules/%s","kernelArgs":"%s","bootSeconds":600%s}' \
 		"$2" "$2" "$args" "${3:+,\"program\":\"$3\"}" >"/tmp/$1.json"
-	rkt-conformance --plugin "/opt/rkt/lib/rkt/plugins/stage1-$1" --level isolation --only S1- --config "/tmp/$1.json" -v
+	rkt-conformance --plugin "/opt/rkt/lib/rkt/plugins/stage1-$1" --level isolation --only "${RKT_TEST_CHECKS:-S1-}" --config "/tmp/$1.json" -v
 }
 
 modprobe -a kvm_amd tun vhost_net vhost_vsock || { echo "no nested KVM: does QEMU emulate SVM (-cpu max)?"; exit 1; }

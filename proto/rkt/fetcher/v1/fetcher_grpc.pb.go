@@ -39,7 +39,8 @@ type FetcherServiceClient interface {
 	// Resolve says what a reference means now, without moving blobs: the descriptor and the canonical name that Fetch
 	// would end with (FE-RESOLVE-01). A reference that names nothing is IMAGE_NOT_FOUND (FE-RESOLVE-03).
 	//
-	// Caller: core, for --pull-policy=update and to learn what the store already has; only with capability "resolve".
+	// Caller: core, for --pull-policy=update of what is in the store, where no signature is required; only with capability
+	// "resolve".
 	// Idempotent: yes, it writes nothing (FE-RESOLVE-02).
 	// Deadline: 60 s.
 	// Errors: REFERENCE_INVALID, IMAGE_NOT_FOUND, AUTH_REQUIRED, AUTH_DENIED, NETWORK_UNREACHABLE,
@@ -136,7 +137,8 @@ type FetcherServiceServer interface {
 	// Resolve says what a reference means now, without moving blobs: the descriptor and the canonical name that Fetch
 	// would end with (FE-RESOLVE-01). A reference that names nothing is IMAGE_NOT_FOUND (FE-RESOLVE-03).
 	//
-	// Caller: core, for --pull-policy=update and to learn what the store already has; only with capability "resolve".
+	// Caller: core, for --pull-policy=update of what is in the store, where no signature is required; only with capability
+	// "resolve".
 	// Idempotent: yes, it writes nothing (FE-RESOLVE-02).
 	// Deadline: 60 s.
 	// Errors: REFERENCE_INVALID, IMAGE_NOT_FOUND, AUTH_REQUIRED, AUTH_DENIED, NETWORK_UNREACHABLE,
