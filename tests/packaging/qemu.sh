@@ -38,4 +38,7 @@ rkt stop "$id" > /dev/null
 want 'exit-code=0' rkt status "$id"
 rkt gc --grace-period=0s 2> /dev/null
 [ -z "$(rkt list --no-legend)" ] || fail "pods are left: $(rkt list)"
-dpkg --purge rkt rkt-stage1-qemu rkt-fetcher-docker rkt-network-cni > /tmp/log 2>&1 || fail "$(cat /tmp/log)"
+
+step "purge keeps what the administrator wrote"
+dpkg --purge rkt rkt-fetcher-docker rkt-network-cni > /tmp/log 2>&1 || fail "$(cat /tmp/log)"
+[ "$(find /etc/rkt)" = "$(printf '/etc/rkt\n/etc/rkt/plugins\n/etc/rkt/plugins/stage1-qemu.json')" ] || fail "$(find /etc/rkt)"
