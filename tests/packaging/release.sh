@@ -1,8 +1,9 @@
 #!/bin/bash
-# Usage: tests/packaging/release.sh: makes a release for this machine's architecture twice, in two clones, with a key of
-# its own, and checks what a user checks.
+# Usage: tests/packaging/release.sh: makes a release for both architectures twice, in two clones, with a key of its own,
+# and checks what a user checks. The programs of the other architecture are run by QEMU's user emulation.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+tests/prerequisites release
 work=$(mktemp -d /var/tmp/rkt-release-XXXXXX)
 export GNUPGHOME=$work/gnupg
 trap 'gpgconf --kill all >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
@@ -17,8 +18,6 @@ refused() { # refused TEXT CLONE [VERSION]
 	release "${@:2}" > "$work/log" 2>&1 && fail "a release although $1"
 	grep -q "$1" "$work/log" || fail "nothing about '$1': $(cat "$work/log")"
 }
-ARCHES=$(go env GOHOSTARCH)
-export ARCHES
 git clone -q . "$work/one"
 refused 'not tagged' one
 refused 'not of the form' one v1
@@ -35,11 +34,23 @@ ls "$out"
 gpg --batch --quiet --verify "$out/SHA256SUMS.asc" "$out/SHA256SUMS" 2>/dev/null || fail "signature"
 echo >> "$out/SHA256SUMS"
 gpg --batch --quiet --verify "$out/SHA256SUMS.asc" "$out/SHA256SUMS" 2>/dev/null && fail "the signature is of other sums as well"
-mkdir "$work/root"
-tar -C "$work/root" -xzf "$out/rkt-9.9.9-linux-$ARCHES.tar.gz"
-grep -qx 'rkt Version: 9.9.9' <<<"$("$work/root/usr/local/bin/rkt" version)" || fail "version"
-grep -q '^ExecStart=/usr/local/bin/rkt' "$work/root/usr/local/lib/systemd/system/rkt-gc.service" || fail "the unit starts another rkt"
-[ "$(dpkg-deb -f "$out"/rkt_*.deb Version Maintainer | xargs)" = "Version: 9.9.9-1 Maintainer: Release <release@example.com>" ] || fail "deb"
+for arch in amd64 arm64; do
+	case $arch-$(go env GOHOSTARCH) in
+	amd64-amd64 | arm64-arm64) as=() ;;
+	amd64-*) as=(qemu-x86_64) ;;
+	arm64-*) as=(qemu-aarch64) ;;
+	esac
+	root=$work/root-$arch
+	mkdir "$root"
+	tar -C "$root" -xzf "$out/rkt-9.9.9-linux-$arch.tar.gz"
+	said=$("${as[@]}" "$root/usr/local/bin/rkt" version)
+	grep -qx 'rkt Version: 9.9.9' <<<"$said" && grep -qx "Go OS/Arch: linux/$arch" <<<"$said" || fail "$arch: version: $said"
+	grep -q '^ExecStart=/usr/local/bin/rkt' "$root/usr/local/lib/systemd/system/rkt-gc.service" || fail "the unit starts another rkt"
+	for plugin in "$root"/usr/local/lib/rkt/plugins/*; do
+		"${as[@]}" "$plugin/rkt-${plugin##*/}" manifest | diff - "$plugin/plugin.json" || fail "$arch: ${plugin##*/} says something else of itself"
+	done
+	[ "$(dpkg-deb -f "$out"/rkt_*_$arch.deb Version Maintainer | xargs)" = "Version: 9.9.9-1 Maintainer: Release <release@example.com>" ] || fail "deb"
+done
 
 release two
 sed -i '$d' "$out/SHA256SUMS"
