@@ -121,9 +121,9 @@ RACE := ./core/engine ./core/execute ./core/pod ./core/pin ./core/lock ./core/fa
 race-quick:
 	CGO_ENABLED=1 go test -race -p 2 $(RACE)
 
-# The scripts of testdata/flavor run on linux and, emulated, on qemu; RKT_TEST_FLAVORS chooses.
+# The scripts of testdata/flavor run on linux and, emulated, on qemu and lkvm; RKT_TEST_FLAVORS chooses.
 e2e: build
-	tests/vmkernel go test -count=1 -timeout=40m ./tests/...
+	tests/vmkernel -9p go test -count=1 -timeout=40m ./tests/...
 
 FUZZTIME ?= 20s
 fuzz:

@@ -54,7 +54,7 @@ func TestKillMachinesAtRandom(t *testing.T) {
 }
 
 func newCrash(t *testing.T, name string, seed int) *crash {
-	return &crash{t: t, rnd: rand.New(rand.NewPCG(uint64(seed), 0)), data: filepath.Join(shared.work, name)}
+	return &crash{t: t, rnd: rand.New(rand.NewPCG(uint64(seed), 0)), bin: shared.bin, data: filepath.Join(shared.work, name)}
 }
 
 // run does the rounds, with gc after every so many, and ends.
@@ -84,6 +84,7 @@ func env(name string, def int) int {
 type crash struct {
 	t    *testing.T
 	rnd  *rand.Rand
+	bin  string // directory of rkt
 	data string
 
 	next     func() *exec.Cmd
@@ -96,7 +97,7 @@ func (c *crash) image(tag string) string {
 }
 
 func (c *crash) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(shared.bin, "rkt"), args...)
+	cmd := exec.Command(filepath.Join(c.bin, "rkt"), args...)
 	cmd.Env = append(os.Environ(), "RKT_DIR="+c.data, "RKT_LOCAL_CONFIG="+c.data+"-etc")
 	return cmd
 }

@@ -105,6 +105,9 @@ func mustTool(name string, args ...string) string {
 	return out
 }
 
+// emulated is where stage1-lkvm has its programs for hosts without KVM.
+const emulated = "./plugins/stage1-lkvm/internal/emulated/cmd/"
+
 // buildPrograms compiles the plugins that only tests have, and the sdk's examples, as a vendor would.
 func buildPrograms(programs string) error {
 	for _, p := range []struct{ dir, name, pkg string }{
@@ -114,13 +117,17 @@ func buildPrograms(programs string) error {
 		{"fetcher-file", "rkt-fetcher-file", "./sdk/example/fetcher-file"},
 		{"network-veth", "rkt-network-veth", "./sdk/example/network-veth"},
 		{"verifier-digest", "rkt-verifier-digest", "./sdk/example/verifier-digest"},
+		{"", "lkvm", emulated + "lkvm"},
+		{"stage1-lkvm", "rkt-stage1-lkvm", emulated + "rkt-stage1-lkvm"},
+		{"stage1-lkvm", "rkt-stage1-lkvm-supervisor", emulated + "rkt-stage1-lkvm-supervisor"},
+		{"stage1-lkvm", "rkt-vmguest", "./sdk/vmguest/cmd/rkt-vmguest"},
 	} {
 		dir := filepath.Join(programs, p.dir)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
 		script := "cd ../.. && CGO_ENABLED=0 go build -buildvcs=false -o " + filepath.Join(dir, p.name) + " " + p.pkg
-		if p.dir != "" {
+		if p.name == "rkt-"+p.dir {
 			script += " && " + filepath.Join(dir, p.name) + " manifest " + dir
 		}
 		if _, err := tool("sh", "-c", script); err != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -14,13 +15,15 @@ import (
 
 // What the flavor tests are told by their environment.
 const (
-	envFlavors = "RKT_TEST_FLAVORS"    // which; default "linux qemu"; all but linux are skipped without a kernel
-	envKernel  = "RKT_TEST_VM_KERNEL"  // a Debian kernel for guests; `make e2e` downloads one (tests/vmkernel)
-	envModules = "RKT_TEST_VM_MODULES" // its module directory
-	envAccel   = "RKT_TEST_VM_ACCEL"   // "kvm" where it really works (tests/guest); default "tcg"
-	envMachine = "RKT_TEST_VM_MACHINE" // QEMU's machine type; default rkt's own choice
-	envArgs    = "RKT_TEST_VM_ARGS"    // more arguments for the guest's kernel
-	envLkvm    = "RKT_TEST_LKVM"       // a kvmtool binary
+	envFlavors   = "RKT_TEST_FLAVORS"       // which; default "linux qemu lkvm"; all but linux are skipped without a kernel
+	envKernel    = "RKT_TEST_VM_KERNEL"     // a Debian kernel for guests; `make e2e` downloads one (tests/vmkernel)
+	envModules   = "RKT_TEST_VM_MODULES"    // its module directory
+	env9PKernel  = "RKT_TEST_VM_9P_KERNEL"  // one with 9p, for lkvm
+	env9PModules = "RKT_TEST_VM_9P_MODULES" // its module directory
+	envAccel     = "RKT_TEST_VM_ACCEL"      // "kvm" where it really works (tests/guest); default "tcg"
+	envMachine   = "RKT_TEST_VM_MACHINE"    // QEMU's machine type; default rkt's own choice
+	envArgs      = "RKT_TEST_VM_ARGS"       // more arguments for the guest's kernel
+	envLkvm      = "RKT_TEST_LKVM"          // a kvmtool binary; without it, the plugin is one with QEMU in kvmtool's place
 )
 
 // TestFlavors runs the scripts of testdata/flavor on each stage1: the same pod, the same flags, the same result. What
@@ -46,12 +49,12 @@ func TestFlavors(t *testing.T) {
 func eachFlavor(t *testing.T, f func(t *testing.T, flavor string)) {
 	list := strings.Fields(os.Getenv(envFlavors))
 	if len(list) == 0 {
-		list = []string{"linux", "qemu"}
+		list = []string{"linux", "qemu", "lkvm"}
 	}
 	for _, flavor := range list {
 		t.Run(flavor, func(t *testing.T) {
-			if flavor != "linux" && os.Getenv(envKernel) == "" {
-				t.Skipf("%s names no kernel for the guest: run make e2e", envKernel)
+			if kernel, _ := guestKernel(flavor); flavor != "linux" && kernel == "" {
+				t.Skipf("the environment names no kernel for the guest: run make e2e")
 			}
 			f(t, flavor)
 		})
@@ -63,6 +66,11 @@ func setupFlavor(env *testscript.Env, flavor string) error {
 	if err := setup(env); err != nil {
 		return err
 	}
+	bin, err := binOf(flavor)
+	if err != nil {
+		return err
+	}
+	env.Setenv("PATH", bin+":"+env.Getenv("PATH"))
 	port, err := freePort()
 	if err != nil {
 		return err
@@ -73,13 +81,22 @@ func setupFlavor(env *testscript.Env, flavor string) error {
 	return configureFlavor(flavor, filepath.Join(env.WorkDir, "etc"))
 }
 
+// guestKernel is the kernel for machines of the flavor, and its modules.
+func guestKernel(flavor string) (kernel, modules string) {
+	if flavor == "lkvm" {
+		return os.Getenv(env9PKernel), os.Getenv(env9PModules)
+	}
+	return os.Getenv(envKernel), os.Getenv(envModules)
+}
+
 // configureFlavor writes the flavor's own configuration below a local configuration directory.
 func configureFlavor(flavor, etc string) error {
 	if flavor == "linux" {
 		return nil
 	}
+	kernel, modules := guestKernel(flavor)
 	conf := map[string]any{
-		"kernel": os.Getenv(envKernel), "modules": os.Getenv(envModules),
+		"kernel": kernel, "modules": modules,
 		"bootSeconds": 600, // slow is no failure, and where KVM itself is emulated a minute is not much
 	}
 	if args := os.Getenv(envArgs); args != "" {
@@ -96,6 +113,8 @@ func configureFlavor(flavor, etc string) error {
 	}
 	if lkvm := os.Getenv(envLkvm); flavor == "lkvm" && lkvm != "" {
 		conf["program"] = lkvm
+	} else if flavor == "lkvm" {
+		conf["accel"], conf["program"] = "tcg", filepath.Join(shared.programs, "lkvm")
 	}
 	b, err := json.Marshal(conf)
 	if err != nil {
@@ -106,6 +125,23 @@ func configureFlavor(flavor, etc string) error {
 	}
 	return os.WriteFile(filepath.Join(etc, "plugins", "stage1-"+flavor+".json"), b, 0o644)
 }
+
+// binOf is the directory of the rkt that has the flavor: the built one, or, for lkvm without a kvmtool, a copy with
+// the plugin that has QEMU in kvmtool's place.
+func binOf(flavor string) (string, error) {
+	if flavor != "lkvm" || os.Getenv(envLkvm) != "" {
+		return shared.bin, nil
+	}
+	return emulatedBin()
+}
+
+var emulatedBin = sync.OnceValues(func() (string, error) {
+	dist := filepath.Join(shared.work, "emulated")
+	plugin := filepath.Join(dist, "lib/rkt/plugins/stage1-lkvm")
+	_, err := tool("sh", "-ec", `mkdir "$2"; cp -r "$1/bin" "$1/lib" "$2/"; rm -r "$3"; cp -r "$4" "$3"`, "copy",
+		filepath.Dir(shared.bin), dist, plugin, filepath.Join(shared.programs, "stage1-lkvm"))
+	return filepath.Join(dist, "bin"), err
+})
 
 // freePort is one that nobody has just now.
 func freePort() (string, error) {

@@ -23,9 +23,14 @@ func TestTerminal(t *testing.T) {
 
 func terminal(t *testing.T, flavor string) {
 	c := newCrash(t, "terminal-"+flavor, 0)
-	if err := configureFlavor(flavor, c.data+"-etc"); err != nil {
+	bin, err := binOf(flavor)
+	if err == nil {
+		err = configureFlavor(flavor, c.data+"-etc")
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
+	c.bin = bin
 	stage1 := "--stage1=" + flavor
 	c.rkt("--insecure-options=http", "fetch", c.image("latest"))
 

@@ -28,6 +28,7 @@ scripts() {
 	local machine="|TestMachine/$1"
 	[ -z "${RKT_TEST_SCRIPTS:-}" ] || machine=
 	(cd "$GUEST_SRC/tests/e2e" && RKT_TEST_FLAVORS="$1" RKT_TEST_VM_KERNEL="/boot/vmlinuz-$2" RKT_TEST_VM_MODULES="/lib/modules/$2" \
+		RKT_TEST_VM_9P_KERNEL="/boot/vmlinuz-$2" RKT_TEST_VM_9P_MODULES="/lib/modules/$2" \
 		RKT_TEST_VM_ACCEL=kvm RKT_TEST_VM_ARGS="$args" RKT_TEST_LKVM="$3" \
 		/opt/e2e.test -test.v -test.parallel 1 -test.timeout 50m -test.run "TestFlavors/$1/${RKT_TEST_SCRIPTS:-}$machine")
 }

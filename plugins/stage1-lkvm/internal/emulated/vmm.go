@@ -5,6 +5,7 @@ import (
 
 	"github.com/rkt/rkt/v2/plugins/stage1-lkvm/internal/lkvm"
 	"github.com/rkt/rkt/v2/sdk/vmhost"
+	"github.com/rkt/rkt/v2/sdk/vmhost/cage"
 )
 
 // EnvControl is the variable in which the program finds the number of the descriptor that is the control channel.
@@ -20,9 +21,10 @@ func (v VMM) Traits() vmhost.Traits {
 	return t
 }
 
-// Command is kvmtool's.
+// Command is kvmtool's. QEMU finds the files of a share by /proc/self/fd.
 func (v VMM) Command(l *vmhost.Launch) vmhost.Command {
 	c := v.VMM.Command(l)
+	c.Binds = append(c.Binds, cage.Bind{Source: "/proc", Target: "/proc"})
 	c.Env = append(c.Env, EnvControl+"="+strconv.Itoa(l.Control))
 	return c
 }
