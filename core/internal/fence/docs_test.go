@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -41,5 +42,14 @@ func TestThreatModelNamesTests(t *testing.T) {
 	}
 	if named < 20 {
 		t.Errorf("docs/threat-model.md names %d tests", named)
+	}
+}
+
+// TestExamples: what vendors import is shown in use, where the documentation of the package is read.
+func TestExamples(t *testing.T) {
+	for _, pkg := range append(slices.Clone(stable), "sdk/cgroup", "sdk/conformance", "sdk/rootfs") {
+		if err := exec.Command("grep", "-rq", "^func Example", filepath.Join("../../..", pkg), "--include=*_test.go").Run(); err != nil {
+			t.Errorf("%s has no Example", pkg)
+		}
 	}
 }
