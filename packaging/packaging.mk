@@ -65,7 +65,7 @@ stage-%:
 	rkt-dev) t=install-dev ;; \
 	*)       t=install-plugin-$(patsubst rkt-%,%,$*) ;; \
 	esac; $(MAKE) $$t PREFIX=/usr DESTDIR=$(STAGE)/$*
-	$(GORUN) ./packaging/inventory -name $* -version $(VERSION) -license '$(wildcard LICENSE)' -out $(STAGE)/$*/usr/share/doc/$* $(STAGE)/$*
+	$(GORUN) ./packaging/inventory -name $* -version $(VERSION) -license LICENSE -out $(STAGE)/$*/usr/share/doc/$* $(STAGE)/$*
 	if [ $* = rkt ]; then \
 	  install -d -m 0755 $(addprefix $(STAGE)/rkt/etc/rkt/,plugins plugins.d net.d) && \
 	  install -d -m 0700 $(STAGE)/rkt/etc/rkt/auth.d; \

@@ -116,7 +116,9 @@ func (e *Engine) run(ctx context.Context, entry *plugin.Entry, o plugin.Options)
 	o.Grease = e.Config.Grease
 	o.CoreVersion = e.Version
 	o.Failed = e.keepFailure(entry)
-	o.Waiting = func(err error, wait time.Duration) { e.Observer.warn("%v; trying again in %v", err, wait.Round(time.Second)) }
+	o.Waiting = func(err error, wait time.Duration) {
+		e.Observer.warn("%v; trying again in %v", err, wait.Round(time.Second))
+	}
 	if o.CacheDir, err = e.cacheDir(entry, o.Kind); err != nil {
 		return nil, err
 	}

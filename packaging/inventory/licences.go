@@ -33,13 +33,11 @@ func licences(mods []module, own string) ([]byte, error) {
 		}
 		texts = append(texts, &text{body, []string{name}})
 	}
-	if own != "" {
-		b, err := os.ReadFile(own)
-		if err != nil {
-			return nil, err
-		}
-		add("rkt", string(b))
+	b, err := os.ReadFile(own)
+	if err != nil {
+		return nil, err
 	}
+	add("rkt", string(b))
 	dirs, err := directories(mods)
 	if err != nil {
 		return nil, err
@@ -53,12 +51,12 @@ func licences(mods []module, own string) ([]byte, error) {
 			add(m.path+" "+m.version, body)
 		}
 	}
-	var b bytes.Buffer
-	b.WriteString("The binaries of this package are made of rkt and of the Go modules below, each under its own terms.\n")
+	var out bytes.Buffer
+	out.WriteString("The binaries of this package are made of rkt and of the Go modules below, each under its own terms.\n")
 	for _, t := range texts {
-		fmt.Fprintf(&b, "\n%s\n%s\n%s\n\n%s\n", strings.Repeat("=", 80), strings.Join(t.names, "\n"), strings.Repeat("=", 80), t.body)
+		fmt.Fprintf(&out, "\n%s\n%s\n%s\n\n%s\n", strings.Repeat("=", 80), strings.Join(t.names, "\n"), strings.Repeat("=", 80), t.body)
 	}
-	return b.Bytes(), nil
+	return out.Bytes(), nil
 }
 
 // directories are where the modules' sources lie, by path and version.

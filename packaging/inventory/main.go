@@ -22,7 +22,7 @@ func main() {
 	name := flag.String("name", "", "name of the package")
 	version := flag.String("version", "", "version of the package")
 	out := flag.String("out", "", "directory for sbom.cdx.json and copyright")
-	license := flag.String("license", "", "file with rkt's own licence, if there is one")
+	license := flag.String("license", "LICENSE", "file with rkt's own licence")
 	flag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "usage: inventory -name NAME -version VERSION -out DIR TREE")
 		flag.PrintDefaults()

@@ -30,8 +30,16 @@ type component struct {
 	Version    string     `json:"version,omitempty"`
 	PURL       string     `json:"purl,omitempty"`
 	Hashes     []hash     `json:"hashes,omitempty"`
+	Licenses   []license  `json:"licenses,omitempty"`
 	Properties []property `json:"properties,omitempty"`
 }
+
+type license struct {
+	Expression string `json:"expression"` // SPDX
+}
+
+// ownLicense is that of LICENSE; those of modules are their texts, in copyright.
+const ownLicense = "Apache-2.0"
 
 type hash struct {
 	Alg     string `json:"alg"`
@@ -54,7 +62,7 @@ func bom(name, version string, when time.Time, programs []program) document {
 	doc := document{
 		Format: "CycloneDX", Spec: "1.5", Version: 1,
 		Metadata: metadata{Timestamp: when.Format(time.RFC3339), Component: component{
-			Type: "application", Ref: self, Name: name, Version: version,
+			Type: "application", Ref: self, Name: name, Version: version, Licenses: []license{{ownLicense}},
 		}},
 		Components: []component{}, Dependencies: []dependency{},
 	}

@@ -111,6 +111,16 @@ func TestBill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		own, err := os.ReadFile("../../LICENSE")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(notice), "\nrkt\n") || !strings.Contains(string(notice), strings.TrimSpace(string(own))) {
+			t.Errorf("%s: the terms of rkt itself are not there", name)
+		}
+		if got := run(t, "rpm", "-qp", "--qf", "%{LICENSE}", one(t, built(t), name, "rpm")); got != "Apache-2.0" {
+			t.Errorf("%s.rpm: licence %q", name, got)
+		}
 		files := sums(t, root)
 		modules, programs := 0, 0
 		for _, c := range bill.Components {
