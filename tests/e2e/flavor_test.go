@@ -81,6 +81,21 @@ func setupFlavor(env *testscript.Env, flavor string) error {
 	return configureFlavor(flavor, filepath.Join(env.WorkDir, "etc"))
 }
 
+// newFlavor is an rkt that runs pods of the flavor.
+func newFlavor(t *testing.T, name, flavor string) *crash {
+	t.Helper()
+	c := newCrash(t, name, 0)
+	bin, err := binOf(flavor)
+	if err == nil {
+		err = configureFlavor(flavor, c.data+"-etc")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.bin = bin
+	return c
+}
+
 // guestKernel is the kernel for machines of the flavor, and its modules.
 func guestKernel(flavor string) (kernel, modules string) {
 	if flavor == "lkvm" {

@@ -25,15 +25,7 @@ func TestMachine(t *testing.T) {
 }
 
 func machine(t *testing.T, flavor string) {
-	c := newCrash(t, "machine-"+flavor, 0)
-	bin, err := binOf(flavor)
-	if err == nil {
-		err = configureFlavor(flavor, c.data+"-etc")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.bin = bin
+	c := newFlavor(t, "machine-"+flavor, flavor)
 	disk := loop(t)
 	volume := t.TempDir()
 	c.rkt("--insecure-options=http", "fetch", c.image("latest"))

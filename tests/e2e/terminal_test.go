@@ -22,15 +22,7 @@ func TestTerminal(t *testing.T) {
 }
 
 func terminal(t *testing.T, flavor string) {
-	c := newCrash(t, "terminal-"+flavor, 0)
-	bin, err := binOf(flavor)
-	if err == nil {
-		err = configureFlavor(flavor, c.data+"-etc")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.bin = bin
+	c := newFlavor(t, "terminal-"+flavor, flavor)
 	stage1 := "--stage1=" + flavor
 	c.rkt("--insecure-options=http", "fetch", c.image("latest"))
 
