@@ -12,10 +12,22 @@ import (
 
 // Credential is for one host, as in an image name.
 type Credential struct {
+	Registry bool // of kind "dockerAuth"
 	Host     string
 	Username string
 	Password string
 	Token    string
+}
+
+// schemeDocker is the scheme of registries.
+const schemeDocker = "docker"
+
+// key tells credentials apart: a host may be a registry and serve other images, too.
+func (c *Credential) key() string {
+	if c.Registry {
+		return schemeDocker + " " + c.Host
+	}
+	return c.Host
 }
 
 // authFile is a file of auth.d, kinds "dockerAuth" and "auth" of version v1 (rkt-features.md IMG-26..28).
@@ -32,9 +44,10 @@ type authFile struct {
 	} `json:"credentials"`
 }
 
-// Credentials reads auth.d of both configuration directories; the local one overrides per host.
-func (c Config) Credentials() ([]Credential, error) {
-	byHost := map[string]Credential{}
+// Credentials reads auth.d of both configuration directories; the local one overrides per host. They are those that the
+// fetcher of a scheme is told: of registries for "docker", of domains for every other one.
+func (c Config) Credentials(scheme string) ([]Credential, error) {
+	byKey := map[string]Credential{}
 	var order []string
 	for _, dir := range []string{c.SystemConfig, c.LocalConfig} {
 		found, err := readAuthDir(filepath.Join(dir, "auth.d"))
@@ -42,15 +55,18 @@ func (c Config) Credentials() ([]Credential, error) {
 			return nil, err
 		}
 		for _, cred := range found {
-			if _, ok := byHost[cred.Host]; !ok {
-				order = append(order, cred.Host)
+			if cred.Registry != (scheme == schemeDocker) {
+				continue
 			}
-			byHost[cred.Host] = cred
+			if _, ok := byKey[cred.key()]; !ok {
+				order = append(order, cred.key())
+			}
+			byKey[cred.key()] = cred
 		}
 	}
 	out := make([]Credential, len(order))
-	for i, h := range order {
-		out[i] = byHost[h]
+	for i, k := range order {
+		out[i] = byKey[k]
 	}
 	return out, nil
 }
@@ -75,10 +91,10 @@ func readAuthDir(dir string) ([]Credential, error) {
 			return nil, err
 		}
 		for _, c := range creds {
-			if other, dup := from[c.Host]; dup {
+			if other, dup := from[c.key()]; dup {
 				return nil, fmt.Errorf("read credentials: %s and %s in %s both name %q", other, e.Name(), dir, c.Host)
 			}
-			from[c.Host] = e.Name()
+			from[c.key()] = e.Name()
 			out = append(out, c)
 		}
 	}
@@ -108,7 +124,7 @@ func readAuthFile(path string) ([]Credential, error) {
 	}
 	out := make([]Credential, len(hosts))
 	for i, h := range hosts {
-		out[i] = Credential{Host: h, Username: f.Credentials.User, Password: f.Credentials.Password, Token: f.Credentials.Token}
+		out[i] = Credential{Registry: f.Kind == "dockerAuth", Host: h, Username: f.Credentials.User, Password: f.Credentials.Password, Token: f.Credentials.Token}
 	}
 	return out, nil
 }

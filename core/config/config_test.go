@@ -195,20 +195,25 @@ func TestCredentials(t *testing.T) {
 		"system/auth.d/a.json":     docker(`"one.example","two.example"`, "vendor"),
 		"local/auth.d/b.json":      docker(`"two.example"`, "admin"),
 		"local/auth.d/c.json":      `{"rktKind":"auth","rktVersion":"v1","domains":["three.example"],"type":"oauth","credentials":{"token":"t"}}`,
+		"local/auth.d/d.json":      `{"rktKind":"auth","rktVersion":"v1","domains":["two.example"],"type":"basic","credentials":{"user":"u","password":"q"}}`,
 		"local/auth.d/ignored.bak": "not json",
 		"local/auth.d/sub/x.json":  "not json",
 	})
 	if err := os.Symlink("ignored.bak", filepath.Join(f.LocalConfig, "auth.d", "link.json")); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Config{SystemConfig: f.SystemConfig, LocalConfig: f.LocalConfig}.Credentials()
-	want := []Credential{
-		{Host: "one.example", Username: "vendor", Password: "p"},
-		{Host: "two.example", Username: "admin", Password: "p"},
-		{Host: "three.example", Token: "t"},
-	}
-	if err != nil || !slices.Equal(got, want) {
-		t.Errorf("%+v, %v", got, err)
+	others := []Credential{{Host: "three.example", Token: "t"}, {Host: "two.example", Username: "u", Password: "q"}}
+	for scheme, want := range map[string][]Credential{
+		"docker": {
+			{Registry: true, Host: "one.example", Username: "vendor", Password: "p"},
+			{Registry: true, Host: "two.example", Username: "admin", Password: "p"},
+		},
+		"aci": others, "a-vendors": others,
+	} {
+		got, err := Config{SystemConfig: f.SystemConfig, LocalConfig: f.LocalConfig}.Credentials(scheme)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %+v, %v", scheme, got, err)
+		}
 	}
 }
 
@@ -230,7 +235,7 @@ func TestCredentialsRefused(t *testing.T) {
 			files["local/auth.d/"+name] = content
 		}
 		_, f := dirs(t, files)
-		_, err := Config{SystemConfig: f.SystemConfig, LocalConfig: f.LocalConfig}.Credentials()
+		_, err := Config{SystemConfig: f.SystemConfig, LocalConfig: f.LocalConfig}.Credentials("docker")
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret-word") {
 			t.Errorf("%v, want %q", err, c.want)
 		}

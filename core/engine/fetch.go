@@ -95,7 +95,7 @@ func (e *Engine) fetchOne(ctx context.Context, st *store.Store, ref image.Ref, s
 		return nil, err
 	}
 	signed := policy.Required(ref.Scheme) && !e.Config.Insecure.Image || spec.Signature != ""
-	access, err := e.access(spec, signed)
+	access, err := e.access(ref, spec, signed)
 	if err != nil {
 		return nil, err
 	}

@@ -37,8 +37,8 @@ func (e *Engine) unchanged(ctx context.Context, st *store.Store, ref image.Ref, 
 }
 
 // access is what a fetcher is told beside the reference.
-func (e *Engine) access(spec FetchSpec, signed bool) (*fetcherv1.Access, error) {
-	creds, err := e.Config.Credentials()
+func (e *Engine) access(ref image.Ref, spec FetchSpec, signed bool) (*fetcherv1.Access, error) {
+	creds, err := e.Config.Credentials(ref.Scheme)
 	if err != nil {
 		return nil, err
 	}
