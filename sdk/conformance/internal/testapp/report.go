@@ -25,6 +25,7 @@ type Report struct {
 	Processes  []int             // of /proc
 	Status     map[string]string // of /proc/self/status: CapEff, CapBnd, Seccomp, NoNewPrivs and the like
 	Namespaces map[string]string // "net" -> "net:[4026531840]"
+	Boot       string            // of the kernel that it runs on
 	Cgroup     string            // /proc/self/cgroup
 	Links      []string          // network links
 	Stdin      string            // kind of file: "null", "tty", "pipe", "file", "other"
@@ -32,12 +33,17 @@ type Report struct {
 	SysWrite   string            // and of writing to /proc/sys/kernel/hostname
 }
 
+// BootID tells one running kernel from another: namespaces of two may have the same number.
+const BootID = "/proc/sys/kernel/random/boot_id"
+
 // Look collects a Report.
 func Look(tag string) Report {
 	r := Report{
 		Tag: tag, Args: os.Args, Env: os.Environ(), Pid: os.Getpid(), UID: os.Getuid(), GID: os.Getgid(),
 		Status: map[string]string{}, Namespaces: map[string]string{}, Stdin: kind(0),
 	}
+	boot, _ := os.ReadFile(BootID)
+	r.Boot = string(boot)
 	r.Dir, _ = os.Getwd()
 	r.Groups, _ = os.Getgroups()
 	r.Hostname, _ = os.Hostname()

@@ -13,6 +13,7 @@ import (
 	"github.com/rkt/rkt/v2/proto/poddir"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/pod"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/suite"
+	"github.com/rkt/rkt/v2/sdk/conformance/internal/testapp"
 )
 
 // capabilities of the apps here, with their numbers (capability.h).
@@ -86,18 +87,21 @@ func isoProcesses(ctx context.Context, e *suite.Env) error {
 	// Of a pod with one app there are its processes, an init or two, and in a machine the kernel's threads, all of
 	// them the pod's own. The kit is none of those.
 	self := strconv.Itoa(os.Getpid())
-	if slices.Contains(r.Processes, os.Getpid()) && r.Namespaces["pid"] == readlink("/proc/self/ns/pid") {
+	if slices.Contains(r.Processes, os.Getpid()) && shares(r, "pid") {
 		return fmt.Errorf("it sees process %s, which is the kit", self)
 	}
-	if slices.Contains(r.Processes, p.Pid()) && r.Namespaces["pid"] == readlink("/proc/self/ns/pid") {
+	if slices.Contains(r.Processes, p.Pid()) && shares(r, "pid") {
 		return errors.New("it sees its supervisor")
 	}
 	return nil
 }
 
-func readlink(path string) string {
-	s, _ := os.Readlink(path)
-	return s
+// shares says whether the app is in the kit's own namespace of a kind. That of another kernel may have the same number.
+func shares(r *testapp.Report, kind string) bool {
+	boot, err := os.ReadFile(testapp.BootID)
+	ns, nerr := os.Readlink("/proc/self/ns/" + kind)
+	same := err == nil && (r.Boot == "" || r.Boot == string(boot))
+	return same && nerr == nil && r.Namespaces[kind] == ns
 }
 
 func isoRoot(ctx context.Context, e *suite.Env) error {
@@ -132,7 +136,7 @@ func isoHostname(ctx context.Context, e *suite.Env) error {
 	if r.Hostname != p.Doc.Hostname {
 		return fmt.Errorf("its hostname is %q, want %q", r.Hostname, p.Doc.Hostname)
 	}
-	if r.Namespaces["net"] == readlink("/proc/self/ns/net") {
+	if shares(r, "net") {
 		return errors.New("it lives in the host's network namespace, and its pod has one of its own")
 	}
 	for _, link := range r.Links {
