@@ -69,7 +69,7 @@ func (f *processes) Start(p *supervise.Pod, r *supervise.Reporter) error {
 func (f *processes) run(p *supervise.Pod, app *poddir.App, r *supervise.Reporter, started chan<- error) {
 	runtime.LockOSThread() // never unlocked: the thread has other namespaces now
 	defer f.wait.Done()
-	cmd, err := f.start(p, app)
+	cmd, l, err := f.start(p, app)
 	if code := notExecuted(err); code != 0 {
 		r.Exited(app.Name, supervise.Exit{Code: code, Reason: err.Error()})
 		started <- nil
@@ -79,17 +79,20 @@ func (f *processes) run(p *supervise.Pod, app *poddir.App, r *supervise.Reporter
 		started <- err
 		return
 	}
-	r.Started(app.Name, cmd.Process.Pid)
-	started <- nil
+	defer l.close()
+	first := l.first()
+	if first.Started {
+		r.Started(app.Name, cmd.Process.Pid)
+		started <- nil
+	}
 	_ = cmd.Wait()
 	f.mu.Lock()
 	delete(f.apps, app.Name)
 	f.mu.Unlock()
-	exit := supervise.Exit{Code: cmd.ProcessState.ExitCode()}
-	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		exit.Signal = ws.Signal()
+	r.Exited(app.Name, l.end(first, cmd.ProcessState))
+	if !first.Started {
+		started <- nil // not before it is known that the app has ended: the pod may have no other
 	}
-	r.Exited(app.Name, exit)
 }
 
 // notExecuted is a shell's exit status for a program that could not be run, or 0.
@@ -103,7 +106,48 @@ func notExecuted(err error) int {
 	return 0
 }
 
-func (f *processes) start(p *supervise.Pod, app *poddir.App) (*exec.Cmd, error) {
+func (f *processes) start(p *supervise.Pod, app *poddir.App) (*exec.Cmd, *listener, error) {
+	cmd, err := f.command(p, app)
+	if err != nil {
+		return nil, nil, err
+	}
+	cg, err := cgroup.Join(p.Runtime.Cgroup, app.Name)
+	if err != nil {
+		return nil, nil, &setupError{"join cgroup", app.Name, err}
+	}
+	if cg != nil {
+		defer cg.Close()
+		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(cg.Fd())
+	}
+	defer func() {
+		if out, ok := cmd.Stdout.(*os.File); ok && out != os.Stdout {
+			out.Close()
+		}
+	}()
+	l, err := listen(f.impl, cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	if l != nil {
+		defer cmd.ExtraFiles[0].Close()
+	}
+	f.mu.Lock() // so that Kill, which may come at any time, misses nothing
+	defer f.mu.Unlock()
+	if f.apps == nil {
+		err = errors.New("the pod is being killed")
+	} else {
+		err = cmd.Start()
+	}
+	if err != nil {
+		l.close()
+		return nil, nil, err
+	}
+	f.apps[app.Name] = cmd.Process
+	return cmd, l, nil
+}
+
+// command makes the app's surroundings the thread's, and what the Supervisor says complete.
+func (f *processes) command(p *supervise.Pod, app *poddir.App) (*exec.Cmd, error) {
 	wd, err := os.Getwd() // the pod's directory
 	if err != nil {
 		return nil, err
@@ -121,32 +165,7 @@ func (f *processes) start(p *supervise.Pod, app *poddir.App) (*exec.Cmd, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := complete(cmd, p, app); err != nil {
-		return nil, err
-	}
-	cg, err := cgroup.Join(p.Runtime.Cgroup, app.Name)
-	if err != nil {
-		return nil, &setupError{"join cgroup", app.Name, err}
-	}
-	if cg != nil {
-		defer cg.Close()
-		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(cg.Fd())
-	}
-	defer func() {
-		if out, ok := cmd.Stdout.(*os.File); ok && out != os.Stdout {
-			out.Close()
-		}
-	}()
-	f.mu.Lock() // so that Kill, which may come at any time, misses nothing
-	defer f.mu.Unlock()
-	if f.apps == nil {
-		return nil, errors.New("the pod is being killed")
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	f.apps[app.Name] = cmd.Process
-	return cmd, nil
+	return cmd, complete(cmd, p, app)
 }
 
 // complete fills in what a Supervisor left empty.

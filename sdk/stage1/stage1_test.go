@@ -25,14 +25,18 @@ import (
 	"github.com/rkt/rkt/v2/sdk/supervise"
 )
 
-// The test binary is the plugin (STAGE1=1), its supervisor, and the app in the image (/app BEHAVIOUR).
+// The test binary is the plugin (STAGE1=chroot or wrapped), its supervisor, the app in the image (/app BEHAVIOUR), and what
+// stands in front of it (init ROOT BEHAVIOUR).
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "app" {
+	switch filepath.Base(os.Args[0]) {
+	case "app":
 		app(os.Args[1])
+	case "init":
+		os.Exit(initOf(os.Args[1], os.Args[2]))
 	}
-	if os.Getenv("STAGE1") != "" {
+	if flavor := os.Getenv("STAGE1"); flavor != "" {
 		os.Unsetenv("STAGE1")
-		Main(Info{Name: "stage1-test", Version: "1.0.0"}, chroot{})
+		Main(Info{Name: "stage1-test", Version: "1.0.0"}, map[string]Stage1{"chroot": chroot{}, "wrapped": wrapped{}}[flavor])
 	}
 	os.Exit(m.Run())
 }
@@ -63,6 +67,10 @@ func app(behaviour string) {
 		}
 	case "sleep":
 		time.Sleep(time.Hour)
+	case "descriptors":
+		if flags, err := unix.FcntlInt(reportFD, unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			os.Exit(1) // it is not the runtime's own
+		}
 	case "whoami":
 		b, _ := os.ReadFile("/app.txt")
 		os.Stdout.WriteString(string(b) + os.Getenv("WHO"))
@@ -82,6 +90,11 @@ type pod struct {
 
 // startPod becomes, in a child, what `rkt run` becomes.
 func startPod(t *testing.T, apps ...poddir.App) *pod {
+	t.Helper()
+	return startPodOf(t, "chroot", apps...)
+}
+
+func startPodOf(t *testing.T, flavor string, apps ...poddir.App) *pod {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
@@ -132,7 +145,7 @@ func startPod(t *testing.T, apps ...poddir.App) *pod {
 	}
 	p.cmd = exec.Command("/proc/self/exe", plan.Args...)
 	p.cmd.Dir = p.dir
-	p.cmd.Env = []string{"STAGE1=1", launch.EnvFDs + "=lock:3"}
+	p.cmd.Env = []string{"STAGE1=" + flavor, launch.EnvFDs + "=lock:3"}
 	p.cmd.ExtraFiles = []*os.File{lock}
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	if err := p.cmd.Start(); err != nil {
@@ -265,7 +278,7 @@ func TestCapabilities(t *testing.T) {
 
 func TestSuperviseByHand(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe", "supervise")
-	cmd.Env = []string{"STAGE1=1"}
+	cmd.Env = []string{"STAGE1=chroot"}
 	out, _ := cmd.StderrPipe()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -37,10 +37,12 @@ import (
 //
 // The app counts as started, and the pod as ready, when the command is executed. An error of Command or of the start that
 // wraps exec.ErrNotFound or fs.ErrNotExist is the app's (exit status 127), as is fs.ErrPermission, ENOEXEC or ENOTDIR
-// (126); any other is the pod's; so do not wrap that a file of your own is missing. A wrapper that looks for the program itself (setpriv, an init of its own) has only its exit
-// status for that: 127 and 126 then, without a reason in the status file (S1-LIFE-06); say in Command what can be said
-// (LookPath). With CLONE_NEWPID the command is PID 1, which ignores signals that it has no handler for: put an init before
-// an app, or its stop signal does nothing until the grace time is over.
+// (126); any other is the pod's; so do not wrap that a file of your own is missing. A wrapper that looks for the program
+// itself has only its exit status for that: 127 and 126 then, without a reason in the status file (S1-LIFE-06), and 128+n
+// without the signal's name (S1-LIFE-05). One of your own says all of it, and when the app runs: embed Wrapper. For one that
+// is not (setpriv), say in Command what can be said (LookPath). With CLONE_NEWPID the command is PID 1, which ignores
+// signals that it has no handler for: put an init before an app, or its stop signal does nothing until the grace time is
+// over. sdk/example/stage1-pidns has one.
 //
 // Main dispatches the argument "supervise" alone. Arguments of the plugin's own, such as "enter" of EnterRequest.Plan, it
 // must look for in os.Args before it calls Main.

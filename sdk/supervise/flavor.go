@@ -57,8 +57,16 @@ type Exit struct {
 	Reason string         // it never ran: why it could not be executed
 }
 
-// code is what a shell would show.
-func (e Exit) code() int {
+// ExitOf is the end of a process that was waited for.
+func ExitOf(ws syscall.WaitStatus) Exit {
+	if ws.Signaled() {
+		return Exit{Signal: ws.Signal()}
+	}
+	return Exit{Code: ws.ExitStatus()}
+}
+
+// Status is what a shell would show: 128 and the signal, or the exit status.
+func (e Exit) Status() int {
 	if e.Signal != 0 {
 		return 128 + int(e.Signal)
 	}

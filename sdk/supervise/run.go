@@ -188,7 +188,7 @@ func (s *supervisor) exited(name string, e Exit) {
 	}
 	a.state = poddir.AppExited
 	a.status.Schema, a.status.State, a.status.Pid = poddir.Schema, poddir.AppExited, 0
-	a.status.Finished, a.status.Code, a.status.OOM, a.status.Reason = time.Now(), e.code(), e.OOM, e.Reason
+	a.status.Finished, a.status.Code, a.status.OOM, a.status.Reason = time.Now(), e.Status(), e.OOM, e.Reason
 	if e.Signal != 0 {
 		a.status.Signal = unix.SignalName(e.Signal)
 	}
@@ -196,10 +196,10 @@ func (s *supervisor) exited(name string, e Exit) {
 	if e.Reason != "" {
 		fmt.Fprintf(os.Stderr, "rkt: app %q: %s\n", name, e.Reason)
 	}
-	if e.code() == 0 || s.stopping && s.obeyed(a, e) {
+	if e.Status() == 0 || s.stopping && s.obeyed(a, e) {
 		return
 	}
-	s.fail(name, e.code())
+	s.fail(name, e.Status())
 	if !s.stopping {
 		s.stop(s.pod.Runtime.GraceSeconds)
 	}
@@ -208,7 +208,7 @@ func (s *supervisor) exited(name string, e Exit) {
 // obeyed says that an app ended because it was asked to: by its stop signal, or with the status that shells
 // and many runtimes make of it.
 func (s *supervisor) obeyed(a *app, e Exit) bool {
-	return e.code() == 128+int(a.stopSignal)
+	return e.Status() == 128+int(a.stopSignal)
 }
 
 // fail notes the pod's exit status. The first failure is the one that counts.
