@@ -114,6 +114,7 @@ func buildPrograms(programs string) error {
 		{"", "badplugin", "./tests/badplugin"},
 		{"fetcher-bad", "rkt-fetcher-bad", "./tests/badfetcher"},
 		{"stage1-chroot", "rkt-stage1-chroot", "./sdk/example/stage1-chroot"},
+		{"stage1-pidns", "rkt-stage1-pidns", "./sdk/example/stage1-pidns"},
 		{"fetcher-file", "rkt-fetcher-file", "./sdk/example/fetcher-file"},
 		{"network-veth", "rkt-network-veth", "./sdk/example/network-veth"},
 		{"verifier-digest", "rkt-verifier-digest", "./sdk/example/verifier-digest"},
