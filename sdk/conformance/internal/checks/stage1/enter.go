@@ -155,8 +155,18 @@ func enterTTY(ctx context.Context, e *suite.Env) error {
 
 // enterConfined compares what an entered command sees with what the app itself sees.
 func enterConfined(ctx context.Context, e *suite.Env) error {
-	p, err := running(ctx, e, pod.App("one", "report", "app", "sleep"))
+	if err := root(); err != nil {
+		return err
+	}
+	p, err := newPod(e, pod.App("one", "report", "app", "sleep"))
 	if err != nil {
+		return err
+	}
+	_ = p.MakeCgroup() // where the host has any: the command has to be in it, too
+	if err := launch(ctx, e, p); err != nil {
+		return err
+	}
+	if err := p.Hear(e.Within(startLimit), "waiting"); err != nil {
 		return err
 	}
 	app, err := p.Report(e.Within(startLimit), "app")
