@@ -409,10 +409,16 @@ func (s *site) snapshot(t testing.TB) string {
 	}
 	for _, l := range links {
 		// The pair goes with the pod's namespace, which the test still holds, or has just gone.
-		if addrs, _ := netlink.AddrList(l, unix.AF_UNSPEC); len(addrs) == 0 && retired(l) {
+		addrs, _ := netlink.AddrList(l, unix.AF_UNSPEC)
+		if len(addrs) == 0 && retired(l) {
 			continue
 		}
 		fmt.Fprintln(&sb, "link", l.Attrs().Name)
+		for _, a := range addrs {
+			if !a.IP.IsLinkLocalUnicast() {
+				fmt.Fprintln(&sb, "address", a.IPNet)
+			}
+		}
 	}
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		r, err := netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
@@ -422,6 +428,9 @@ func (s *site) snapshot(t testing.TB) string {
 		for _, r := range r {
 			if r.Type == unix.RTN_ANYCAST || r.LinkIndex == world.uplink {
 				continue // come and go with forwarding and carrier
+			}
+			if r.Table == unix.RT_TABLE_LOCAL {
+				continue // the kernel's own, for the addresses: some time after them
 			}
 			fmt.Fprintln(&sb, "route", r.Dst, r.Table)
 		}
