@@ -10,8 +10,8 @@ func (a *app) enterCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "enter [FLAGS] UUID [COMMAND [ARGS...]]",
 		Short: "run a command inside a running app",
-		Long: `Run a command in the namespaces, the root and the confinement of an app: the same capabilities, system call
-filter and limits. Without a command: a shell of the app's image. Flags after the UUID belong to the command.`,
+		Long: `Run a command as root in the namespaces, the root and the confinement of an app: the same capabilities, system
+call filter and limits. Without a command: a shell of the app's image. Flags after the UUID belong to the command.`,
 		Example: `  rkt enter 5bc08f95 ps aux
   rkt enter --app=web --uuid-file=/run/web.uuid /bin/sh`,
 	}

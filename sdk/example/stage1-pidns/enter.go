@@ -60,7 +60,9 @@ func enter(podDir, name string, terminal bool, argv []string, signals <-chan os.
 	if err != nil {
 		return exit, fmt.Errorf("join its namespaces: %v", err)
 	}
-	cmd, err := command(app, argv)
+	root := *app
+	root.Argv, root.User, root.Group, root.SupplementaryGIDs = argv, "0", "0", nil // whatever the app's user is
+	cmd, err := command(&root)
 	if err != nil {
 		return exit, err
 	}

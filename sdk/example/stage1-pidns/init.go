@@ -41,7 +41,7 @@ func runApp(root, name string, report *stage1.Report, signals <-chan os.Signal) 
 		return exit, fmt.Errorf("make root of the app: %v", err) // what is missing here is not the app's program
 	}
 	runtime.LockOSThread() // for command
-	cmd, err := command(app, app.Argv)
+	cmd, err := command(app)
 	if err != nil {
 		return exit, err
 	}
@@ -92,12 +92,10 @@ func enterRoot(root, hostname, dir string) error {
 	return errors.Join(unix.Sethostname([]byte(hostname)), os.MkdirAll("/"+dir, 0o755))
 }
 
-// command is argv as the app's user, for a locked thread whose root is the app's: there the program is looked for. The
+// command is the app's, as its user, for a locked thread whose root is the app's: there the program is looked for. The
 // caller gives it all three streams, or os/exec would open the app's /dev/null.
-func command(app *poddir.App, argv []string) (*exec.Cmd, error) {
-	a := *app
-	a.Argv = argv
-	path, err := stage1.LookPath("/", &a)
+func command(app *poddir.App) (*exec.Cmd, error) {
+	path, err := stage1.LookPath("/", app)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +109,7 @@ func command(app *poddir.App, argv []string) (*exec.Cmd, error) {
 		}
 	}
 	return &exec.Cmd{
-		Path: path, Args: argv, Env: append([]string{}, app.Env...), Dir: "/" + app.Dir,
+		Path: path, Args: app.Argv, Env: append([]string{}, app.Env...), Dir: "/" + app.Dir,
 		SysProcAttr: &syscall.SysProcAttr{Credential: cred},
 	}, nil
 }

@@ -66,9 +66,9 @@ type Stage1ServiceClient interface {
 	// Errors: POD_UNSUPPORTED, HOST_UNFIT.
 	Run(ctx context.Context, in *RunRequest, opts ...grpc.CallOption) (*ExecPlan, error)
 	// Enter returns the program that joins an app of a running pod under the app's own confinement: its namespaces, root,
-	// cgroup, capabilities, no_new_privs and seccomp filter (S1-ENTER-05). The program runs the command in the app's root
-	// and ends with the command's exit status; the pod goes on (S1-ENTER-03). With tty, the command has a terminal, else it
-	// has none (S1-ENTER-04).
+	// cgroup, capabilities, no_new_privs and seccomp filter (S1-ENTER-05). The program runs the command in the app's root,
+	// as root whatever the app's user is, and ends with the command's exit status; the pod goes on (S1-ENTER-03). With tty,
+	// the command has a terminal, else it has none (S1-ENTER-04).
 	//
 	// Caller: core, in `rkt enter`, only with capability "enter"; core then becomes the program, with the user's terminal.
 	// Idempotent: yes.
@@ -286,9 +286,9 @@ type Stage1ServiceServer interface {
 	// Errors: POD_UNSUPPORTED, HOST_UNFIT.
 	Run(context.Context, *RunRequest) (*ExecPlan, error)
 	// Enter returns the program that joins an app of a running pod under the app's own confinement: its namespaces, root,
-	// cgroup, capabilities, no_new_privs and seccomp filter (S1-ENTER-05). The program runs the command in the app's root
-	// and ends with the command's exit status; the pod goes on (S1-ENTER-03). With tty, the command has a terminal, else it
-	// has none (S1-ENTER-04).
+	// cgroup, capabilities, no_new_privs and seccomp filter (S1-ENTER-05). The program runs the command in the app's root,
+	// as root whatever the app's user is, and ends with the command's exit status; the pod goes on (S1-ENTER-03). With tty,
+	// the command has a terminal, else it has none (S1-ENTER-04).
 	//
 	// Caller: core, in `rkt enter`, only with capability "enter"; core then becomes the program, with the user's terminal.
 	// Idempotent: yes.

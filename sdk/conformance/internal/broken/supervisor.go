@@ -41,6 +41,14 @@ func (p *plugin) supervise() int {
 	}
 	f := &flavor{plugin: p, procs: map[string]*os.Process{}}
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	if p.is("dies-of-a-signal") {
+		term := make(chan os.Signal, 1)
+		signal.Notify(term, unix.SIGTERM)
+		go func() {
+			<-term
+			_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+		}()
+	}
 	code := supervise.Run(f)
 	if p.is("always-succeeds") {
 		return 0
@@ -84,8 +92,6 @@ func (f *flavor) after(pod *supervise.Pod) {
 		change(poddir.ControlSock, func() error { return os.Chmod(poddir.ControlSock, 0o666) })
 	case f.is("lets-the-lock-go"):
 		change(poddir.ReadyFile, unlock)
-	case f.is("dies-of-a-signal"):
-		change(poddir.ReadyFile, func() error { signal.Reset(unix.SIGTERM); return nil })
 	}
 }
 

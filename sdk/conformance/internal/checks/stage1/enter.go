@@ -102,7 +102,9 @@ func enterUnknown(ctx context.Context, e *suite.Env) error {
 }
 
 func enterStatus(ctx context.Context, e *suite.Env) error {
-	p, err := running(ctx, e)
+	a := pod.App("one", "sleep")
+	a.User, a.Group = "1000", "1000"
+	p, err := running(ctx, e, a)
 	if err != nil {
 		return err
 	}
@@ -119,6 +121,9 @@ func enterStatus(ctx context.Context, e *suite.Env) error {
 	}
 	if !slices.Contains(r.Root, testapp.Name) || !slices.Contains(r.Root, "data") {
 		return fmt.Errorf("the entered command's root holds %q, which is not the app's", r.Root)
+	}
+	if r.UID != 0 || r.GID != 0 {
+		return fmt.Errorf("the entered command runs as %d:%d, want root", r.UID, r.GID)
 	}
 	// A failed command is none of the pod's business.
 	if held, err := p.Locked(); err != nil || !held {
