@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,11 +36,11 @@ func TestSwapRace(t *testing.T) {
 			stop := make(chan struct{})
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				for {
+				for i := 0; ; i++ {
 					select {
 					case <-stop:
 						return
-					default:
+					case <-time.After(time.Duration(i%20) * 100 * time.Microsecond): // from never still to long enough to be copied
 					}
 					if err := unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE); err != nil {
 						t.Error(err)
