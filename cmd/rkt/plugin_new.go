@@ -18,6 +18,9 @@ func (a *app) pluginNewCmd() *cobra.Command {
 		Short: "begin a plugin of one's own",
 		Long: `Write a Go module that is a working plugin: the sdk's own small example of the kind, with the name given, a Makefile,
 the recipe for deb and rpm packages, a README and the conformance test. KIND is ` + strings.Join(scaffold.Kinds(), ", ") + `.
+It begins as one of these, the first of its kind unless --example names another:
+
+` + examples() + `
 
 By convention a plugin is called KIND-WORD; the WORD becomes the flavor of a stage1 (--stage1=WORD) and the scheme of a
 fetcher (WORD://...). Until a release of rkt is published, --sdk names the checkout to build against.`,
@@ -41,6 +44,7 @@ fetcher (WORD://...). Until a release of rkt is published, --sdk names the check
 	}
 	c.Flags().StringVar(&p.Dir, "output", "", "`directory` to write it into, new or empty (default ./NAME)")
 	c.Flags().StringVar(&p.Module, "module", "", "`path` of the Go module (default example.com/rkt-NAME)")
+	c.Flags().StringVar(&p.Example, "example", "", "`name` of the example to begin with")
 	c.Flags().StringVar(&p.SDK, "sdk", "", "build against the checkout of rkt in this `directory`")
 	c.RunE = func(_ *cobra.Command, args []string) error {
 		p.Kind, p.Name = args[0], args[1]
@@ -57,4 +61,13 @@ fetcher (WORD://...). Until a release of rkt is published, --sdk names the check
 		return nil
 	}
 	return c
+}
+
+// examples is a table of what plugins begin as.
+func examples() string {
+	var b strings.Builder
+	for _, e := range scaffold.Examples() {
+		fmt.Fprintf(&b, "  %-17s %s\n", e[0], e[1])
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -33,6 +33,9 @@ func (p *Plugin) module(out map[string]string) error {
 		return err
 	}
 	b, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the checkout of rkt: %s is none: it has no go.mod", dir)
+	}
 	if err != nil {
 		return fmt.Errorf("read the checkout of rkt: %w", err)
 	}

@@ -18,10 +18,11 @@ import (
 //go:embed files
 var files embed.FS
 
-// kind is a service with the example that plugins of it begin with.
+// kind is a service with an example that plugins of it begin with.
 type kind struct {
 	name    string
 	example string
+	about   string
 	words   func(suffix string) []string // replaced in its source, beside the name: old, new, old, new...
 	// whole: the example's own test is the plugin's too, because the kit tests the kind whole as any user.
 	whole bool
@@ -29,12 +30,13 @@ type kind struct {
 
 func kinds() []kind {
 	return []kind{
-		{"stage1", "stage1-chroot", nil, false},
-		{"fetcher", "fetcher-file", func(suffix string) []string {
+		{"stage1", "stage1-chroot", "an app is one process, in a chroot", nil, false},
+		{"stage1", "stage1-pidns", "an init of your own in front of each app, and enter", nil, true},
+		{"fetcher", "fetcher-file", "image layouts from directories", func(suffix string) []string {
 			return []string{`"path"`, `"` + suffix + `"`, "path://", suffix + "://"}
 		}, true},
-		{"verifier", "verifier-digest", nil, true},
-		{"network", "network-veth", func(suffix string) []string { return []string{`{"veth"}`, `{"` + suffix + `"}`} }, false},
+		{"verifier", "verifier-digest", "a list of digests, from a configuration", nil, true},
+		{"network", "network-veth", "a pair of links", func(suffix string) []string { return []string{`{"veth"}`, `{"` + suffix + `"}`} }, false},
 	}
 }
 
@@ -44,15 +46,26 @@ func Kinds() []string {
 	for _, k := range kinds() {
 		out = append(out, k.name)
 	}
+	return slices.Compact(out)
+}
+
+// Examples are the words that Plugin.Example can be, each with what it shows. The first of a kind is the one without a word.
+func Examples() [][2]string {
+	var out [][2]string
+	for _, k := range kinds() {
+		out = append(out, [2]string{k.example, k.about})
+	}
 	return out
 }
 
 // Plugin is what to begin.
 type Plugin struct {
-	Kind   string
-	Name   string
-	Dir    string // to be made, or empty
-	Module string // of go.mod; "example.com/rkt-NAME" when empty
+	Kind string
+	Name string
+	// Example is what it begins as: of Examples one of the kind; empty for the first.
+	Example string
+	Dir     string // to be made, or empty
+	Module  string // of go.mod; "example.com/rkt-NAME" when empty
 	// SDK is a checkout of rkt to build against, empty for the release Version.
 	SDK     string
 	Version string // of rkt: "2.0.0"
@@ -85,9 +98,12 @@ func (p Plugin) Write() (names []string, err error) {
 }
 
 func (p *Plugin) check() (kind, error) {
-	i := slices.IndexFunc(kinds(), func(k kind) bool { return k.name == p.Kind })
-	if i < 0 {
+	if !slices.Contains(Kinds(), p.Kind) {
 		return kind{}, fmt.Errorf("kind %q is none of %s", p.Kind, strings.Join(Kinds(), ", "))
+	}
+	i := slices.IndexFunc(kinds(), func(k kind) bool { return k.name == p.Kind && (p.Example == "" || p.Example == k.example) })
+	if i < 0 {
+		return kind{}, fmt.Errorf("there is no example %q of kind %s", p.Example, p.Kind)
 	}
 	if !manifest.ValidName(p.Name) {
 		return kind{}, fmt.Errorf("name %q is not of the form [a-z][a-z0-9-]{0,62}", p.Name)
@@ -134,10 +150,10 @@ func (p *Plugin) source(k kind, out map[string]string) error {
 func (p *Plugin) around(k kind, out map[string]string) error {
 	levels := ""
 	if !k.whole {
-		levels = " Level 1 wants nothing; the others want root:\n" +
-			"#   go run github.com/rkt/rkt/v2/sdk/conformance/cmd/rkt-conformance -plugin $(OUT) -level 2"
+		levels = " As root it tests what root makes, too."
 	}
-	replace := strings.NewReplacer("@NAME@", p.Name, "@KIND@", p.Kind, "@EXAMPLE@", k.example, "@LEVELS@", levels)
+	replace := strings.NewReplacer("@NAME@", p.Name, "@KIND@", p.Kind, "@EXAMPLE@", k.example, "@LEVELS@", levels,
+		"@NAMEPAD@", strings.Repeat(" ", len(p.Name)+1))
 	entries, err := files.ReadDir("files")
 	if err != nil {
 		return err

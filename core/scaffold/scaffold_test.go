@@ -22,7 +22,7 @@ func TestKinds(t *testing.T) {
 	}
 	for _, k := range kinds() {
 		dir := filepath.Join(t.TempDir(), "new", "x")
-		p := Plugin{Kind: k.name, Name: k.name + "-mine", Dir: dir, SDK: repository}
+		p := Plugin{Kind: k.name, Name: k.name + "-mine", Example: k.example, Dir: dir, SDK: repository}
 		names, err := p.Write()
 		if err != nil {
 			t.Fatal(err)
@@ -83,6 +83,7 @@ func TestRefuses(t *testing.T) {
 		says string
 	}{
 		{Plugin{Kind: "stage2", Name: "x"}, `kind "stage2" is none of stage1, fetcher, verifier, network`},
+		{Plugin{Kind: "stage1", Name: "x", Example: "fetcher-file"}, `no example "fetcher-file" of kind stage1`},
 		{Plugin{Kind: "stage1", Name: "../x"}, `name "../x" is not of the form`},
 		{Plugin{Kind: "stage1", Name: "Mine"}, "is not of the form"},
 		{Plugin{Kind: "stage1", Name: ""}, "is not of the form"},

@@ -14,7 +14,7 @@
 //	etc/            core: resolv.conf, hosts, hostname for every app
 //	apps/NAME/      upper/ and work/ of the app's overlay
 //	volumes/NAME/   empty volumes
-//	stage1/         the flavor's own files
+//	stage1/         the flavor's own files; the plugin makes it, in Run (WriteFile does)
 //	logs/NAME.log   a detached pod's output, per app
 //	pid             supervisor, at once after execve: its pid on the host
 //	ready           supervisor, when every app has been started

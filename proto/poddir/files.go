@@ -53,9 +53,14 @@ func WriteJSON(dir, name string, v any) error {
 	return WriteFile(dir, name, append(b, '\n'))
 }
 
-// WriteFile writes b and renames it into place.
+// WriteFile writes b and renames it into place. The directory of a name such as stage1/machine.json is made.
 func WriteFile(dir, name string, b []byte) error {
 	path := filepath.Join(dir, name)
+	if sub := filepath.Dir(name); sub != "." {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o750); err != nil {
+			return err
+		}
+	}
 	tmp := path + ".tmp" + strconv.Itoa(os.Getpid())
 	if err := os.WriteFile(tmp, b, 0o640); err != nil {
 		return err

@@ -6,7 +6,7 @@ package example
 
 import "embed"
 
-//go:embed fetcher-file network-veth stage1-chroot verifier-digest
+//go:embed fetcher-file network-veth stage1-chroot stage1-pidns verifier-digest
 var files embed.FS
 
 // Files returns the sources: one directory a plugin, named like it.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -42,14 +43,17 @@ func TestScaffold(t *testing.T) {
 		t.Fatalf("%s", out)
 	}
 	cleaned := filepath.Join(shared.work, "scaffold-cleaned")
-	for _, kind := range []string{"stage1", "fetcher", "verifier", "network"} {
-		t.Run(kind, func(t *testing.T) {
-			name, dir := kind+"-scaffolded", filepath.Join(shared.work, "scaffold-"+kind)
-			rkt(t, "plugin", "new", "--sdk="+checkout, "--output="+dir, kind, name)
+	for _, s := range []struct{ kind, word, example string }{
+		{"stage1", "scaffolded", ""}, {"stage1", "wrapped", "stage1-pidns"}, {"fetcher", "scaffolded", ""}, {"verifier", "scaffolded", ""}, {"network", "scaffolded", ""},
+	} {
+		kind, name := s.kind, s.kind+"-"+s.word
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(shared.work, "begun-"+name)
+			rkt(t, "plugin", "new", "--sdk="+checkout, "--output="+dir, "--example="+s.example, kind, name)
 			if out, err := tool("gofmt", "-l", dir); err != nil || out != "" {
 				t.Errorf("gofmt: %s %v", out, err)
 			}
-			if kind == "stage1" {
+			if name == "stage1-scaffolded" {
 				write(t, filepath.Join(dir, "clean.go"), fmt.Sprintf(cleaner, cleaned))
 			}
 			// test is the conformance kit with it.
@@ -57,7 +61,7 @@ func TestScaffold(t *testing.T) {
 				t.Fatalf("%s", out)
 			}
 			packages(t, dir, nfpm)
-			if kind == "fetcher" {
+			if kind == "fetcher" { // of one is enough
 				crossBuild(t, dir, name)
 			}
 			var found struct {
@@ -84,6 +88,9 @@ func TestScaffold(t *testing.T) {
 		rkt(t, "--insecure-options=http", "fetch", image)
 		if out := rkt(t, "run", "--rm", "--stage1=scaffolded", "--net=host", image, "--exec=/bin/echo", "--", "by", "a", "new", "stage1"); !strings.Contains(out, "by a new stage1") {
 			t.Errorf("%s", out)
+		}
+		if out := rkt(t, "run", "--rm", "--stage1=wrapped", "--net=host", image, "--exec=/bin/ps"); !strings.Contains(out, "stage1-wrapped init") || strings.Contains(out, c.data) {
+			t.Errorf("its own init is not there, or shows paths of the host: %s", out)
 		}
 		if _, err := os.Stat(cleaned); err != nil {
 			t.Errorf("the pod has ended, and its stage1 was not asked to clean up: %v", err)
@@ -135,11 +142,11 @@ func crossBuild(t *testing.T, dir, name string) {
 	}
 }
 
-// packages builds the deb and the rpm by the module's own recipe, which wants to know the licence first.
+// packages builds the deb and the rpm by the module's own recipe, which first wants to know what only the vendor knows.
 func packages(t *testing.T, dir, nfpm string) {
 	t.Helper()
 	pack := func() (string, error) { return tool("make", "-C", dir, "packages", "NFPM="+nfpm) }
-	if out, err := pack(); err == nil || !strings.Contains(out, "fill in license in nfpm.yaml first") {
+	if out, err := pack(); err == nil || !strings.Contains(out, "fill in license and maintainer in nfpm.yaml first") || !strings.Contains(out, "write LICENSE first") {
 		t.Errorf("packages without a licence: %v\n%s", err, out)
 	}
 	recipe := filepath.Join(dir, "nfpm.yaml")
@@ -147,9 +154,7 @@ func packages(t *testing.T, dir, nfpm string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	head, rest, _ := strings.Cut(string(b), `license: "`)
-	_, rest, _ = strings.Cut(rest, "\n")
-	write(t, recipe, head+"license: MIT\n"+rest)
+	write(t, recipe, regexp.MustCompile(`(?m)^(license|maintainer): .*TODO.*$`).ReplaceAllString(string(b), "$1: MIT"))
 	if out, err := pack(); err == nil || !strings.Contains(out, "write LICENSE first") {
 		t.Errorf("packages without a copyright file: %v\n%s", err, out)
 	}

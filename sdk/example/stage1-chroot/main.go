@@ -12,29 +12,19 @@ import (
 	"github.com/rkt/rkt/v2/sdk/supervise"
 )
 
-func main() { stage1.Main(stage1.Info{Name: "stage1-chroot", Version: "1.0.0"}, flavor{}) }
+const name = "stage1-chroot"
+
+func main() { stage1.Main(stage1.Info{Name: name, Version: "1.0.0"}, flavor{}) }
 
 type flavor struct{ stage1.Base } // Base: Run = "execute this binary as the supervisor"; Stop
 
-// Validate refuses what a chroot cannot do, before anything starts.
-func (flavor) Validate(_ context.Context, podDir string) (ds []plugin.Diagnostic, err error) {
-	var pod poddir.Pod
-	if err := poddir.ReadJSON(podDir, poddir.PodFile, &pod); err != nil {
-		return nil, err
-	}
-	for _, app := range pod.Apps {
-		if _, err := stage1.Credential(&app); err != nil {
-			ds = append(ds, plugin.Diagnostic{Severity: plugin.SeverityError, Summary: err.Error(), Field: "apps.user"})
-		}
-		if len(app.Mounts) > 0 || app.Resources != (poddir.Resources{}) || app.Stdin == poddir.StdinTTY {
-			ds = append(ds, plugin.Diagnostic{Severity: plugin.SeverityError, Field: "apps",
-				Summary: "app " + app.Name + ": a chroot has no volumes, no limits and no terminal"})
-		}
-	}
-	return ds, nil
+// Validate refuses what a chroot has not, before anything starts.
+func (flavor) Validate(_ context.Context, podDir string) ([]plugin.Diagnostic, error) {
+	return stage1.Lacks{Mounts: true, Resources: true, Terminal: true, Handlers: true}.Validate(podDir, name)
 }
 
-// Command runs in the pod's supervisor: root is the app's file system, mounted for the command alone.
+// Command runs in the pod's supervisor: root is the app's file system, mounted for the command alone. It has no /proc and
+// no resolv.conf.
 func (flavor) Command(_ *supervise.Pod, app *poddir.App, root string) (*exec.Cmd, error) {
 	path, err := stage1.LookPath(root, app)
 	if err != nil {

@@ -27,7 +27,7 @@ func initMain(root, name string) int {
 		exit = stage1.NotExecuted(err)
 	}
 	if err := report.Exited(exit); err != nil {
-		fmt.Fprintf(os.Stderr, "stage1-pidns: app %q: %v\n", name, err)
+		fmt.Fprintf(os.Stderr, self+": app %q: %v\n", name, err)
 	}
 	return exit.Status()
 }

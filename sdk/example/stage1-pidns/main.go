@@ -2,13 +2,15 @@
 // who wraps a program.
 //
 // Each app has namespaces of its own: apps of a pod share network and cgroup, and see nothing else of each other. What an
-// app leaves running ends with it. There is no seccomp filter, and an app that is root is root of the host.
+// app leaves running ends with it. There is no seccomp filter, an app that is root is root of the host, and its root has
+// no resolv.conf but the image's.
 package main
 
 import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +21,8 @@ import (
 	"github.com/rkt/rkt/v2/sdk/supervise"
 )
 
+const self = "stage1-pidns"
+
 // One binary is four programs: the plugin and the supervisor, which Main knows, and the two that are ours.
 func main() {
 	switch {
@@ -27,7 +31,7 @@ func main() {
 	case len(os.Args) > 5 && os.Args[1] == "enter":
 		os.Exit(enterMain(os.Args[2], os.Args[3], os.Args[4] == "tty", os.Args[6:]))
 	}
-	stage1.Main(stage1.Info{Name: "stage1-pidns", Version: "1.0.0"}, flavor{})
+	stage1.Main(stage1.Info{Name: self, Version: "1.0.0"}, flavor{})
 }
 
 type flavor struct {
@@ -35,29 +39,24 @@ type flavor struct {
 	stage1.Wrapper // the init says when the app runs and how it ended
 }
 
-// Validate refuses what the flavor cannot do, before anything starts.
-func (flavor) Validate(_ context.Context, podDir string) (ds []plugin.Diagnostic, err error) {
-	var pod poddir.Pod
-	if err := poddir.ReadJSON(podDir, poddir.PodFile, &pod); err != nil {
-		return nil, err
-	}
-	for _, app := range pod.Apps {
-		if _, err := stage1.Credential(&app); err != nil {
-			ds = append(ds, plugin.Diagnostic{Severity: plugin.SeverityError, Summary: err.Error(), Field: "apps.user"})
-		}
-		if len(app.Mounts)+len(app.Handlers) > 0 || app.Resources != (poddir.Resources{}) || app.Stdin == poddir.StdinTTY {
-			ds = append(ds, plugin.Diagnostic{Severity: plugin.SeverityError, Field: "apps",
-				Summary: "app " + app.Name + ": pidns has no volumes, no handlers, no limits and, but for enter, no terminal"})
-		}
-	}
-	return ds, nil
+// Validate refuses what the flavor has not, before anything starts.
+func (flavor) Validate(_ context.Context, podDir string) ([]plugin.Diagnostic, error) {
+	return stage1.Lacks{Mounts: true, Resources: true, Terminal: true, Handlers: true}.Validate(podDir, self)
 }
 
 // Command starts the init as root in the pod's directory, with nothing of what the image says in its own environment, and
-// in a session of its own: what is typed at the terminal is for the supervisor, which stops the pod.
+// in a session of its own: what is typed at the terminal is for the supervisor, which stops the pod. Its arguments are seen
+// in the pod, and so are no paths of the host.
 func (flavor) Command(_ *supervise.Pod, app *poddir.App, root string) (*exec.Cmd, error) {
+	here, err := os.Getwd()
+	if err == nil {
+		root, err = filepath.Rel(here, root)
+	}
+	if err != nil {
+		return nil, err
+	}
 	return &exec.Cmd{
-		Path: "/proc/self/exe", Args: []string{os.Args[0], "init", root, app.Name}, Env: []string{}, Dir: ".",
+		Path: "/proc/self/exe", Args: []string{self, "init", root, app.Name}, Env: []string{}, Dir: ".",
 		SysProcAttr: &syscall.SysProcAttr{
 			Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS,
 			Credential: &syscall.Credential{}, Setsid: true,
