@@ -6,6 +6,9 @@ import "context"
 type Config struct {
 	// JSON is <local-config>/plugins/<name>.json, byte for byte.
 	JSON []byte
+	// Path is that file's, also where there is none, for messages: "write {...} to PATH". Do not open it. Empty: rkt did
+	// not say.
+	Path string
 	// CoreVersion is rkt's own, for logs. Never branch on it: ask for a capability.
 	CoreVersion string
 	// CoreCapabilities are rkt's optional abilities.

@@ -40,7 +40,7 @@ func (s *identity) Configure(ctx context.Context, req *pluginv1.ConfigureRequest
 	}
 	ds, err := c.Configure(ctx, plugin.Config{
 		JSON: req.GetConfig(), CoreVersion: req.GetCoreVersion(),
-		CoreCapabilities: req.GetCoreCapabilities(), CacheDir: req.GetCacheDir(),
+		CoreCapabilities: req.GetCoreCapabilities(), CacheDir: req.GetCacheDir(), Path: req.GetConfigPath(),
 	})
 	if err != nil {
 		return nil, err

@@ -82,7 +82,7 @@ func (s *Stage1) accel() (string, error) {
 	}
 	hint := ""
 	if can(vmhost.TCG) {
-		hint = fmt.Sprintf(`; or write {"accel":"tcg"} to plugins/stage1-%s.json below rkt's local configuration, and have it emulated, 15 to 100 times slower`, s.Flavor)
+		hint = fmt.Sprintf(`; or write {"accel":"tcg"} to %s, and have it emulated, 15 to 100 times slower`, s.file())
 	}
 	var u *kvm.Unusable
 	if errors.As(err, &u) {

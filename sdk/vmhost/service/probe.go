@@ -58,7 +58,7 @@ func (s *Stage1) probeKVM() plugin.Finding {
 		remedy = u.Remedy
 	}
 	if required && emulates {
-		remedy += fmt.Sprintf(`; or {"accel":"tcg"} in plugins/stage1-%s.json of the local configuration, to emulate`, s.Flavor)
+		remedy += fmt.Sprintf(`; or {"accel":"tcg"} in %s, to emulate`, s.file())
 	}
 	return bad("kvm", required, err.Error(), remedy)
 }

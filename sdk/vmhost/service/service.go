@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,7 @@ type Stage1 struct {
 	Package    string // Debian's package of the VMM, for remedies
 
 	config   vmhost.Config
+	path     string // of the configuration
 	cacheDir string
 	err      error // of a configuration that was never given: defaults do not fail
 }
@@ -49,12 +51,20 @@ func New(flavor string, vmm vmhost.VMM, supervisor, pkg string) *Stage1 {
 
 // Configure reads the admin's file.
 func (s *Stage1) Configure(_ context.Context, c plugin.Config) ([]plugin.Diagnostic, error) {
-	s.cacheDir = c.CacheDir
+	s.cacheDir, s.path = c.CacheDir, c.Path
 	s.config, s.err = vmhost.ParseConfig(c.JSON)
 	if s.err != nil {
 		return nil, plugin.ConfigInvalid("%w", s.err)
 	}
 	return nil, nil
+}
+
+// file is where the administrator writes the configuration.
+func (s *Stage1) file() string {
+	if s.path != "" {
+		return s.path
+	}
+	return fmt.Sprintf("plugins/stage1-%s.json below rkt's local configuration", s.Flavor)
 }
 
 // Run makes the machine.

@@ -279,8 +279,11 @@ type ConfigureRequest struct {
 	CoreVersion      string                 `protobuf:"bytes,2,opt,name=core_version,json=coreVersion,proto3" json:"core_version,omitempty"`
 	CoreCapabilities []string               `protobuf:"bytes,3,rep,name=core_capabilities,json=coreCapabilities,proto3" json:"core_capabilities,omitempty"`
 	CacheDir         string                 `protobuf:"bytes,4,opt,name=cache_dir,json=cacheDir,proto3" json:"cache_dir,omitempty"` // a directory that outlives the call and may vanish at any time; may be empty
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The file that config is, or would be if there were one: for what a plugin tells the administrator to write. It is not
+	// to be opened. Empty: the caller does not say.
+	ConfigPath    string `protobuf:"bytes,5,opt,name=config_path,json=configPath,proto3" json:"config_path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ConfigureRequest) Reset() {
@@ -337,6 +340,13 @@ func (x *ConfigureRequest) GetCoreCapabilities() []string {
 func (x *ConfigureRequest) GetCacheDir() string {
 	if x != nil {
 		return x.CacheDir
+	}
+	return ""
+}
+
+func (x *ConfigureRequest) GetConfigPath() string {
+	if x != nil {
+		return x.ConfigPath
 	}
 	return ""
 }
@@ -629,12 +639,14 @@ const file_rkt_plugin_v1_plugin_proto_rawDesc = "" +
 	"\vmedia_types\x18\x05 \x03(\tR\n" +
 	"mediaTypes\x12\x14\n" +
 	"\x05types\x18\x06 \x03(\tR\x05types\x12\"\n" +
-	"\fcapabilities\x18\a \x03(\tR\fcapabilities\"\x97\x01\n" +
+	"\fcapabilities\x18\a \x03(\tR\fcapabilities\"\xb8\x01\n" +
 	"\x10ConfigureRequest\x12\x16\n" +
 	"\x06config\x18\x01 \x01(\fR\x06config\x12!\n" +
 	"\fcore_version\x18\x02 \x01(\tR\vcoreVersion\x12+\n" +
 	"\x11core_capabilities\x18\x03 \x03(\tR\x10coreCapabilities\x12\x1b\n" +
-	"\tcache_dir\x18\x04 \x01(\tR\bcacheDir\"P\n" +
+	"\tcache_dir\x18\x04 \x01(\tR\bcacheDir\x12\x1f\n" +
+	"\vconfig_path\x18\x05 \x01(\tR\n" +
+	"configPath\"P\n" +
 	"\x11ConfigureResponse\x12;\n" +
 	"\vdiagnostics\x18\x01 \x03(\v2\x19.rkt.plugin.v1.DiagnosticR\vdiagnostics\"\xe4\x01\n" +
 	"\n" +
