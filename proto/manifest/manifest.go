@@ -6,11 +6,10 @@
 // plugin (PL-FILE-02) and holds exec and programs: regular files, no symbolic links, executable by everybody
 // (PL-FILE-03). exec is an ELF binary for the machine, or of a fetcher or verifier a script (launch.Script); so is each
 // program that is a binary (PL-FILE-04). None has a dynamic linker, because a pod goes on with a copy of these files alone
-// (PL-FILE-05). None is setuid or setgid or has
-// capabilities (PL-FILE-06); none, nor the directory, can be written by group or others (PL-FILE-07). A service of
-// rkt's speaks protocol 1 and names what core chooses by: a fetcher its schemes, a verifier its media types, a stage1
-// its flavor (PL-FILE-08). The version is semver (PL-FILE-09). config_schema, when it is there, is a JSON document of the
-// directory (PL-FILE-10).
+// (PL-FILE-05). None is setuid or setgid or has capabilities (PL-FILE-06). Neither the directory nor any file of it, which
+// plugin.json may name or not, can be written by group or others (PL-FILE-07). A service of rkt's speaks protocol 1 and
+// names what core chooses by: a fetcher its schemes, a verifier its media types, a stage1 its flavor (PL-FILE-08). The
+// version is semver (PL-FILE-09). config_schema, when it is there, is a JSON document of the directory (PL-FILE-10).
 package manifest
 
 import (

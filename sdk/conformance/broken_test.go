@@ -212,8 +212,14 @@ func fileFaults() map[string]fileFault {
 		"dynamic linker":      {"PL-FILE-05", dynamic},
 		"setuid":              {"PL-FILE-06", chmod(0o755 | fs.ModeSetuid)},
 		"writable by a group": {"PL-FILE-07", chmod(0o775)},
-		"no media types":      {"PL-FILE-08", change(func(m *manifest.Manifest) { m.Provides[0].MediaTypes = nil })},
-		"version of two":      {"PL-FILE-09", change(func(m *manifest.Manifest) { m.Version = "1.2" })},
+		"schema writable by all": {"PL-FILE-07", func(t *testing.T, p *Plugin) {
+			change(func(m *manifest.Manifest) { m.ConfigSchema = manifest.SchemaFileName })(t, p)
+			path := filepath.Join(p.Dir, manifest.SchemaFileName)
+			must(t, os.WriteFile(path, []byte("{}"), 0o644))
+			must(t, os.Chmod(path, 0o666)) // whatever the umask is
+		}},
+		"no media types": {"PL-FILE-08", change(func(m *manifest.Manifest) { m.Provides[0].MediaTypes = nil })},
+		"version of two": {"PL-FILE-09", change(func(m *manifest.Manifest) { m.Version = "1.2" })},
 		"schema is no JSON": {"PL-FILE-10", func(t *testing.T, p *Plugin) {
 			change(func(m *manifest.Manifest) { m.ConfigSchema = "config.json" })(t, p)
 			must(t, os.WriteFile(filepath.Join(p.Dir, "config.json"), []byte("none"), 0o644))

@@ -14,22 +14,32 @@ import (
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/suite"
 )
 
-// Plugin is what is tested: its directory, and what the kit cannot know of it.
-type Plugin = suite.Plugin
-
-// Signed is an image with signatures, for a verifier of formats that the kit cannot make.
-type Signed = suite.Signed
-
-// Options choose what is run.
-type Options = suite.Options
-
-// Report is what was found. It writes itself as text, JSON and JUnit's XML.
+// Report is what was found:
+//
+//	Schema  int      // of the JSON form: 1
+//	Plugin  string   // its name, or its directory's when plugin.json cannot be read
+//	Version string
+//	Dir     string
+//	Level   string   // the highest that was asked for
+//	Seed    uint64   // of the random moments
+//	Results []Result
+//
+// Text, JSON and JUnit write it to an io.Writer, Summary is one line, Count the number of results of an Outcome, Failed the
+// results that failed.
 type Report = report.Report
 
-// Result is one check's.
+// Result is one check's:
+//
+//	ID, Title string
+//	Level     string
+//	Outcome   Outcome
+//	Reason    string        // of a failure or a skip, one line
+//	Took      time.Duration
+//
+// Line is all of it but Took as text.
 type Result = report.Result
 
-// Outcome of one check.
+// Outcome of one check, a word: "pass", "fail" or "skip".
 type Outcome = report.Outcome
 
 // The outcomes.
@@ -76,8 +86,9 @@ func List() []Info {
 	return out
 }
 
-// Check runs the chosen checks, one after the other. The error says that nothing could be run, or that ctx ended; what
-// the checks found is in the report alone.
+// Check runs the chosen checks, one after the other. The error says that nothing could be run, such as a directory without
+// plugin.json, a word of Options.Only that chooses no check, or a configuration that the plugin refuses; or that ctx
+// ended. What the checks found is in the report alone.
 func Check(ctx context.Context, p Plugin, o Options) (*Report, error) {
-	return suite.Run(ctx, p, checks(), o)
+	return suite.Run(ctx, p.suite(), checks(), suite.Options(o))
 }

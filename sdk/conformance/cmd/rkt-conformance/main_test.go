@@ -24,6 +24,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"--plugin", ".", "--format", "yaml"}, exitUsage, `unknown format "yaml"`},
 		{[]string{"--plugin", ".", "--config", "/none"}, exitUsage, "no such file"},
 		{[]string{"--plugin", ".", "more"}, exitUsage, `unknown argument "more"`},
+		{[]string{"--plugin", "."}, exitUsage, "no plugin.json in it"},
 		{[]string{"--nonsense"}, exitUsage, "nonsense"},
 		{[]string{"--list", "--level", "static"}, exitPassed, "PL-FILE-01"},
 		{[]string{"-h"}, exitPassed, "--plugin"},

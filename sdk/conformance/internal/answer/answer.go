@@ -65,7 +65,7 @@ func Want(err error, want ...reason.Reason) error {
 		return nil
 	}
 	if got == "" {
-		got = "no reason"
+		return fmt.Errorf("it failed without a reason, want %s: %w", list, err)
 	}
-	return fmt.Errorf("it failed with %s, want %s: %w", got, list, err)
+	return fmt.Errorf("want %s, it failed with %w", list, err)
 }

@@ -39,6 +39,9 @@ func (j *job) blob(d descriptor, open func(off int64) (io.ReadCloser, error)) er
 	if hasty {
 		partial = name
 	}
+	if fi, err := os.Stat(partial); err == nil && fi.Size() > 0 && j.is("is-confused-by-partial-files") {
+		return fail(reason.Internal, "%s is there already", filepath.Base(partial))
+	}
 	for attempt := range 2 {
 		err := j.download(d, partial, open, attempt > 0 || j.is("starts-again"))
 		if err == nil && partial == name {

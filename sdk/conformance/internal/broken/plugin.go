@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/rkt/rkt/v2/proto/launch"
 	"github.com/rkt/rkt/v2/proto/manifest"
@@ -226,6 +227,9 @@ func (p *plugin) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	if m, ok := req.(proto.Message); ok && p.is("is-strict") && len(m.ProtoReflect().GetUnknown()) > 0 {
 		return nil, fail(reason.ConfigInvalid, "a field that I do not know")
 	}
+	if m, ok := req.(proto.Message); ok && p.is("makes-any-directory") {
+		makeDirectories(m.ProtoReflect())
+	}
 	if p.is("floods-the-log") {
 		fmt.Fprint(os.Stderr, strings.Repeat("another line of the log\n", 200))
 	}
@@ -243,6 +247,16 @@ func (p *plugin) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 		panic(err)
 	}
 	return resp, err
+}
+
+// makeDirectories makes every directory that a request names.
+func makeDirectories(m protoreflect.Message) {
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if strings.HasSuffix(string(f.Name()), "_dir") {
+			_ = os.MkdirAll(v.String(), 0o755)
+		}
+		return true
+	})
 }
 
 // fail is an error with a reason.
@@ -287,6 +301,9 @@ func (s *identity) Configure(_ context.Context, req *pluginv1.ConfigureRequest) 
 	if len(req.GetConfig()) > 0 && json.Unmarshal(req.GetConfig(), &words) != nil && !s.is("takes-any-configuration") {
 		s.refused = true
 		return nil, fail(reason.ConfigInvalid, "no object of words")
+	}
+	if len(words) == 0 && s.is("wants-a-configuration") {
+		return nil, fail(reason.ConfigInvalid, "no word was given")
 	}
 	if s.is("remembers-a-bad-configuration") && s.refused {
 		return nil, fail(reason.ConfigInvalid, "the configuration was bad")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rkt/rkt/v2/proto/manifest"
 	pluginv1 "github.com/rkt/rkt/v2/proto/rkt/plugin/v1"
+	"github.com/rkt/rkt/v2/sdk/conformance/internal/answer"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/netns"
 	"github.com/rkt/rkt/v2/sdk/conformance/internal/process"
 )
@@ -51,6 +52,12 @@ func (e *Env) Dir() (string, error) {
 		return "", err
 	}
 	return dir, e.Give(dir)
+}
+
+// Nowhere is the path of a directory that is not there and that nobody can make, root neither: a file is its parent.
+func (e *Env) Nowhere() (string, error) {
+	file := filepath.Join(e.scratch, "file")
+	return filepath.Join(file, "nowhere"), os.WriteFile(file, nil, 0o644)
 }
 
 // Give makes path the plugin's.
@@ -131,17 +138,15 @@ func (e *Env) Configure(ctx context.Context, c grpc.ClientConnInterface) error {
 	if len(e.Plugin.Config) == 0 {
 		return nil
 	}
-	resp, err := pluginv1.NewPluginServiceClient(c).Configure(ctx, &pluginv1.ConfigureRequest{Config: e.Plugin.Config})
-	if err != nil {
+	if err := e.configure(ctx, c); err != nil {
 		// Not wrapped: its reason must not be taken for that of the call that a check is about.
 		return fmt.Errorf("configure with the given configuration: %v", err)
 	}
-	for _, d := range resp.GetDiagnostics() {
-		if d.GetSeverity() == pluginv1.Diagnostic_SEVERITY_ERROR {
-			return fmt.Errorf("configure with the given configuration: %s: %s", d.GetField(), d.GetSummary())
-		}
-	}
 	return nil
+}
+
+func (e *Env) configure(ctx context.Context, c grpc.ClientConnInterface) error {
+	return answer.Configured(pluginv1.NewPluginServiceClient(c).Configure(ctx, &pluginv1.ConfigureRequest{Config: e.Plugin.Config}))
 }
 
 // Within is d, or a tenth of it when the kit tests itself.

@@ -42,9 +42,10 @@ func Run(ctx context.Context, p Plugin, checks []Check, o Options) (*report.Repo
 	if err != nil {
 		return nil, err
 	}
-	if fi, err := os.Stat(dir); err != nil || !fi.IsDir() {
-		return nil, fmt.Errorf("test plugin %s: not a directory", p.Dir)
+	if err := built(dir); err != nil {
+		return nil, fmt.Errorf("test plugin %s: %w", p.Dir, err)
 	}
+	given := p.Dir
 	p.Dir = dir
 	if p.MaxRSS == 0 {
 		p.MaxRSS = 64 << 20
@@ -66,6 +67,10 @@ func Run(ctx context.Context, p Plugin, checks []Check, o Options) (*report.Repo
 	if o.Level >= Lifecycle && o.App == "" && m != nil && m.Provision(manifest.ServiceStage1) != nil {
 		return nil, errors.New("pods of level lifecycle need the kit's program in them: Options.App")
 	}
+	chosen, err := choose(checks, o, m, merr)
+	if err != nil {
+		return nil, err
+	}
 	if err := process.Seal(); err != nil {
 		return nil, err
 	}
@@ -78,31 +83,21 @@ func Run(ctx context.Context, p Plugin, checks []Check, o Options) (*report.Repo
 		return nil, err
 	}
 	s := run{plugin: p, manifest: m, manifestErr: merr, options: o, base: base}
-	for i := range checks {
-		if !chosen(&checks[i], o, m) {
-			continue
+	runs := func(c *Check) bool { return c.Level > Static }
+	if m != nil && len(p.Config) > 0 && slices.ContainsFunc(chosen, runs) {
+		if err := s.configured(ctx); err != nil {
+			return nil, fmt.Errorf("test plugin %s: %w", given, err)
 		}
+	}
+	for _, c := range chosen {
 		if err := ctx.Err(); err != nil {
 			return r, err
 		}
-		res := s.check(ctx, &checks[i])
+		res := s.check(ctx, c)
 		o.Log("%s", res.Line())
 		r.Results = append(r.Results, res)
 	}
 	return r, nil
-}
-
-// chosen leaves out checks of kinds that the plugin is not of: they say nothing about it.
-func chosen(c *Check, o Options, m *manifest.Manifest) bool {
-	if c.Level > o.Level {
-		return false
-	}
-	if c.Service != "" && (m == nil || m.Provision(c.Service) == nil) {
-		return false
-	}
-	return len(o.Only) == 0 || slices.ContainsFunc(o.Only, func(s string) bool {
-		return s == c.ID || strings.HasSuffix(s, "-") && strings.HasPrefix(c.ID, s)
-	})
 }
 
 type run struct {
@@ -121,7 +116,7 @@ func (s *run) check(ctx context.Context, c *Check) report.Result {
 	if why, ok := skipped(err); ok {
 		res.Outcome, res.Reason = report.Skip, why
 	} else if err != nil {
-		res.Outcome, res.Reason = report.Fail, oneLine(err.Error())
+		res.Outcome, res.Reason = report.Fail, oneLine(err.Error())+s.unconfigured(err)
 	}
 	return res
 }

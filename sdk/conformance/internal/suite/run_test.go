@@ -71,11 +71,24 @@ func TestRun(t *testing.T) {
 
 func TestOnly(t *testing.T) {
 	pass := func(context.Context, *Env) error { return nil }
-	checks := []Check{{ID: "A-1", Run: pass}, {ID: "A-10", Run: pass}, {ID: "B-1", Run: pass}}
-	for only, want := range map[string]int{"A-1": 1, "A-": 2, "A": 0, "C-": 0} {
-		r, err := Run(t.Context(), plugin(t, good), checks, Options{Only: []string{only}})
+	checks := []Check{{ID: "A-1", Run: pass}, {ID: "A-10", Run: pass}, {ID: "B-1", Run: pass},
+		{ID: "B-2", Level: Lifecycle, Run: pass}, {ID: "F-1", Service: "rkt.fetcher", Run: pass}}
+	for only, want := range map[string]int{"A-1": 1, "A-": 2, "B-": 1, "A-1 B-": 2} {
+		r, err := Run(t.Context(), plugin(t, good), checks, Options{Only: strings.Fields(only)})
 		if err != nil || len(r.Results) != want {
 			t.Errorf("%s: %+v, %v, want %d", only, r, err, want)
+		}
+	}
+	for _, c := range []struct{ only, manifest, want string }{
+		{"A", good, "no check is called A; a group ends in -, as A-"},
+		{"C-", good, "no check is called C-; a group ends in -, as FE-FETCH-"},
+		{"A-1 NONSENSE", good, "no check is called NONSENSE; a group ends in -, as FE-FETCH-"},
+		{"B-2", good, "choose B-2: B-2 is of level lifecycle, above level static of this run"},
+		{"F-", good, "choose F-: F-1 is about plugins that provide rkt.fetcher, and x does not"},
+		{"F-1", "{", "what this one provides is not known: parse plugin.json"},
+	} {
+		if _, err := Run(t.Context(), plugin(t, c.manifest), checks, Options{Only: strings.Fields(c.only)}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.only, err, c.want)
 		}
 	}
 }
@@ -95,8 +108,10 @@ func TestNoManifest(t *testing.T) {
 	if err != nil || r.Count(report.Fail) != 1 || r.Results[1].Outcome != report.Fail {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if _, err := Run(t.Context(), Plugin{Dir: "/none"}, checks, Options{}); err == nil {
-		t.Error("a directory that is not there")
+	for dir, want := range map[string]string{"/none": "not a directory", t.TempDir(): "no plugin.json in it (the built directory is meant, as dist/NAME)"} {
+		if _, err := Run(t.Context(), Plugin{Dir: dir}, checks, Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", dir, err, want)
+		}
 	}
 }
 

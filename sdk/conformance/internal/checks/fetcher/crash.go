@@ -120,7 +120,7 @@ func stall(s *source.Server, layer layout.Descriptor, n int64) (reached, release
 	return reached, released
 }
 
-func resumed(ctx context.Context, e *suite.Env) error {
+func resumedRegistry(ctx context.Context, e *suite.Env) error {
 	const size, sent = 4 << 20, 3 << 20
 	t, err := docker(e, false, size)
 	if err != nil {
@@ -279,7 +279,7 @@ func (t target) cancel(ctx context.Context, e *suite.Env) error {
 	return layout.Check(dir, got.image())
 }
 
-func lifeline(ctx context.Context, e *suite.Env) error {
+func lifelineRegistry(ctx context.Context, e *suite.Env) error {
 	t, err := docker(e, false, 2000)
 	if err != nil {
 		return err

@@ -295,7 +295,7 @@ func monotonic(events []*fetcherv1.Progress) error {
 	return nil
 }
 
-func memory(ctx context.Context, e *suite.Env) error {
+func memoryRegistry(ctx context.Context, e *suite.Env) error {
 	if _, err := docker(e, false); err != nil {
 		return err
 	}

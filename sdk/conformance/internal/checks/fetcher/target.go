@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -29,18 +28,15 @@ type target struct {
 // targets are an image of the kit's registry, when the plugin has scheme docker, and the vendor's references.
 func targets(e *suite.Env) ([]target, error) {
 	var out []target
-	if slices.Contains(e.Provision().Schemes, "docker") {
+	if speaksDocker(e) {
 		s, err := serve(e, false, 300<<10, 1<<20)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, s)
 	}
-	for _, ref := range e.Plugin.References {
-		out = append(out, target{ref: ref, access: &fetcherv1.Access{AllowHttp: e.Plugin.AllowHTTP}})
-	}
-	if len(out) == 0 {
-		return nil, suite.Skip("no reference was given (--reference), and the plugin has no scheme docker, for which the kit has a registry")
+	if out = append(out, given(e)...); len(out) == 0 {
+		return nil, noTarget()
 	}
 	return out, nil
 }
@@ -63,10 +59,10 @@ func serveImage(e *suite.Env, img *source.Image, https bool) (target, error) {
 	return target{ref: s.Reference(":latest"), server: s, access: &fetcherv1.Access{AllowHttp: !https, InsecureTls: https}}, nil
 }
 
-// docker is serve for the checks that need a source which misbehaves.
+// docker is serve for the checks that need a source which does what the check says.
 func docker(e *suite.Env, https bool, sizes ...int64) (target, error) {
-	if !slices.Contains(e.Provision().Schemes, "docker") {
-		return target{}, suite.Skip("the plugin has no scheme docker, and the kit has no other source that misbehaves")
+	if !speaksDocker(e) {
+		return target{}, suite.Skip("the plugin has no scheme docker, and the kit plays no other source")
 	}
 	return serve(e, https, sizes...)
 }

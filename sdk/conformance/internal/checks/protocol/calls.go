@@ -68,15 +68,15 @@ func path(m protoreflect.MethodDescriptor) string {
 	return "/" + string(m.Parent().FullName()) + "/" + string(m.Name())
 }
 
-// about is a request about nothing: its directories do not exist, all else is empty. An empty path would be the
+// about is a request about nothing: its directories are nowhere, all else is empty. An empty path would be the
 // plugin's working directory, "/".
-func about(m protoreflect.MethodDescriptor) *dynamicpb.Message {
+func about(m protoreflect.MethodDescriptor, nowhere string) *dynamicpb.Message {
 	req := dynamicpb.NewMessage(m.Input())
 	fields := m.Input().Fields()
 	for i := range fields.Len() {
 		f := fields.Get(i)
 		if f.Kind() == protoreflect.StringKind && !f.IsList() && strings.HasSuffix(string(f.Name()), "_dir") {
-			req.Set(f, protoreflect.ValueOfString("/nonexistent/rkt-conformance"))
+			req.Set(f, protoreflect.ValueOfString(nowhere))
 		}
 	}
 	return req

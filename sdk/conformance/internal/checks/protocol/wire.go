@@ -52,19 +52,18 @@ func grease(ctx context.Context, e *suite.Env) error {
 	resp, err := s.Configure(ctx, greased(e, &pluginv1.ConfigureRequest{
 		Config: e.Plugin.Config, CoreVersion: "999.0.0-grease+1", CoreCapabilities: []string{"grease", "x-unknown"},
 	}))
-	if err != nil {
+	if err := answer.Configured(resp, err); err != nil {
 		return fmt.Errorf("Configure with unknown fields and capabilities: %w", err)
-	}
-	for _, d := range resp.GetDiagnostics() {
-		if d.GetSeverity() == pluginv1.Diagnostic_SEVERITY_ERROR {
-			return fmt.Errorf("Configure with unknown fields and capabilities: %s", d.GetSummary())
-		}
 	}
 	if _, err := s.Probe(ctx, greased(e, &pluginv1.ProbeRequest{})); err != nil {
 		return fmt.Errorf("Probe with unknown fields: %w", err)
 	}
+	nowhere, err := e.Nowhere()
+	if err != nil {
+		return err
+	}
 	return methods(e, func(_ string, m protoreflect.MethodDescriptor, _ string) error {
-		plain, with := call(ctx, p.Conn, m, about(m)), call(ctx, p.Conn, m, greased(e, about(m)))
+		plain, with := call(ctx, p.Conn, m, about(m, nowhere)), call(ctx, p.Conn, m, greased(e, about(m, nowhere)))
 		if status.Code(plain) != status.Code(with) || answer.Reason(plain) != answer.Reason(with) {
 			return fmt.Errorf("%s answers %v, and with unknown fields %v", m.Name(), plain, with)
 		}
@@ -99,13 +98,17 @@ func unclaimed(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
+	nowhere, err := e.Nowhere()
+	if err != nil {
+		return err
+	}
 	asked := 0
 	err = methods(e, func(service string, m protoreflect.MethodDescriptor, capability string) error {
 		if capability == "" || e.Claims(service, capability) {
 			return nil
 		}
 		asked++
-		if err := call(ctx, p.Conn, m, about(m)); status.Code(err) != codes.Unimplemented {
+		if err := call(ctx, p.Conn, m, about(m, nowhere)); status.Code(err) != codes.Unimplemented {
 			return fmt.Errorf("%s without the capability %q: want UNIMPLEMENTED, it answered %v", m.Name(), capability, err)
 		}
 		return nil
@@ -136,8 +139,12 @@ func reasons(ctx context.Context, e *suite.Env) error {
 			return fmt.Errorf("Configure: %w", err)
 		}
 	}
+	nowhere, err := e.Nowhere()
+	if err != nil {
+		return err
+	}
 	return claimed(e, func(m protoreflect.MethodDescriptor) error {
-		if err := answer.Known(call(ctx, p.Conn, m, about(m))); err != nil {
+		if err := answer.Known(call(ctx, p.Conn, m, about(m, nowhere))); err != nil {
 			return fmt.Errorf("%s: %w", m.Name(), err)
 		}
 		return nil
@@ -149,10 +156,14 @@ func empty(ctx context.Context, e *suite.Env) error {
 	if err != nil {
 		return err
 	}
+	nowhere, err := e.Nowhere()
+	if err != nil {
+		return err
+	}
 	return claimed(e, func(m protoreflect.MethodDescriptor) error {
 		rpc, cancel := context.WithTimeout(ctx, probeLimit)
 		defer cancel()
-		cerr := call(rpc, p.Conn, m, about(m))
+		cerr := call(rpc, p.Conn, m, about(m, nowhere))
 		if err := alive(ctx, p); err != nil {
 			return fmt.Errorf("%s about nothing (%v) was its end: %w", m.Name(), cerr, err)
 		}

@@ -30,7 +30,7 @@ func Checks() []suite.Check {
 		check("PL-FILE-04", "binaries are ELF for this machine", arch),
 		check("PL-FILE-05", "binaries are linked statically", linked),
 		check("PL-FILE-06", "no file is setuid, setgid or has capabilities", privileges),
-		check("PL-FILE-07", "nobody but the owner can write", writable),
+		check("PL-FILE-07", "nobody but the owner can write the directory or any file of it", writable),
 		check("PL-FILE-08", "provides says what core needs to choose the plugin", provides),
 		check("PL-FILE-09", "the version is semver", version),
 		check("PL-FILE-10", "config_schema is a JSON schema in the directory", schema),
@@ -103,20 +103,23 @@ func privileges(e *suite.Env) error {
 }
 
 func writable(e *suite.Env) error {
-	look := func(name, path string) error {
-		fi, err := os.Lstat(path)
+	return filepath.WalkDir(e.Plugin.Dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if fi.Mode()&0o022 != 0 {
-			return fmt.Errorf("%s can be written by group or others (mode %v)", name, fi.Mode())
+		fi, err := d.Info()
+		if err != nil {
+			return err
 		}
-		return nil
-	}
-	if err := present(e, look); err != nil {
-		return err
-	}
-	return errors.Join(look("the directory", e.Plugin.Dir), look(manifest.FileName, filepath.Join(e.Plugin.Dir, manifest.FileName)))
+		if fi.Mode().Type() == fs.ModeSymlink || fi.Mode()&0o022 == 0 {
+			return nil // a link's own mode says nothing
+		}
+		name, err := filepath.Rel(e.Plugin.Dir, path)
+		if name == "." {
+			name = "the directory"
+		}
+		return errors.Join(err, fmt.Errorf("%s can be written by group or others (mode %v): chmod go-w", name, fi.Mode()))
+	})
 }
 
 func provides(e *suite.Env) error {
