@@ -227,7 +227,7 @@ func (p *plugin) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	if m, ok := req.(proto.Message); ok && p.is("is-strict") && len(m.ProtoReflect().GetUnknown()) > 0 {
 		return nil, fail(reason.ConfigInvalid, "a field that I do not know")
 	}
-	if m, ok := req.(proto.Message); ok && p.is("makes-any-directory") {
+	if m, ok := req.(proto.Message); ok && p.is("makes-any-directory") && !strings.Contains(info.FullMethod, "PluginService") {
 		makeDirectories(m.ProtoReflect())
 	}
 	if p.is("floods-the-log") {
@@ -249,11 +249,11 @@ func (p *plugin) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo,
 	return resp, err
 }
 
-// makeDirectories makes every directory that a request names.
+// makeDirectories makes every directory that a request names, and ends the plugin when there was one to make.
 func makeDirectories(m protoreflect.Message) {
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		if strings.HasSuffix(string(f.Name()), "_dir") {
-			_ = os.MkdirAll(v.String(), 0o755)
+		if _, err := os.Stat(v.String()); err != nil && strings.HasSuffix(string(f.Name()), "_dir") && os.MkdirAll(v.String(), 0o755) == nil {
+			panic("made " + v.String())
 		}
 		return true
 	})
