@@ -28,6 +28,8 @@ func choose(checks []Check, o Options, m *manifest.Manifest, merr error) ([]*Che
 		}
 		switch {
 		case found:
+		case why != nil && !strings.HasSuffix(word, "-"):
+			return nil, why // which names it
 		case why != nil:
 			return nil, fmt.Errorf("choose %s: %w", word, why)
 		default:

@@ -83,7 +83,7 @@ func TestOnly(t *testing.T) {
 		{"A", good, "no check is called A; a group ends in -, as A-"},
 		{"C-", good, "no check is called C-; a group ends in -, as FE-FETCH-"},
 		{"A-1 NONSENSE", good, "no check is called NONSENSE; a group ends in -, as FE-FETCH-"},
-		{"B-2", good, "choose B-2: B-2 is of level lifecycle, above level static of this run"},
+		{"B-2", good, "B-2 is of level lifecycle, above level static of this run"},
 		{"F-", good, "choose F-: F-1 is about plugins that provide rkt.fetcher, and x does not"},
 		{"F-1", "{", "what this one provides is not known: parse plugin.json"},
 	} {
