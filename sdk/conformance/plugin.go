@@ -3,7 +3,7 @@ package conformance
 import "github.com/rkt/rkt/v2/sdk/conformance/internal/suite"
 
 // The types of this file are internal/suite's, written out so that their fields are seen where they are looked for. The
-// conversions below hold them equal.
+// conversions and TestFields hold them equal.
 
 // Plugin is what is tested, with what the kit cannot know of it.
 type Plugin struct {
