@@ -49,7 +49,7 @@ func exits() []exit {
 		{2, "the words or flags of the command make no sense", func(err error) bool { return as[*usageError](err) }},
 		{76, "a signature is missing, bad, or not trusted", func(err error) bool { return as[*verify.RefusedError](err) }},
 		{130, "Ctrl-C or SIGTERM before the pod ran", func(err error) bool { return errors.Is(err, context.Canceled) }},
-		{0, "", func(err error) bool { return as[*plugin.Error](err) }},
+		{0, "", func(err error) bool { return ownCode(err) > 0 }},
 		{64, "the flavor cannot run such a pod", func(err error) bool { return as[*execute.UnsupportedError](err) }},
 		{66, "no such pod or app, or no such image in the store", func(err error) bool {
 			return as[*pod.NotFoundError](err) || as[*engine.AppError](err) || errors.Is(err, store.ErrNotFound)
@@ -58,6 +58,19 @@ func exits() []exit {
 		{0, "success; also stop of a pod that has ended already", func(err error) bool { return errors.Is(err, engine.ErrAlreadyStopped) }},
 		{exitOther, "everything else", func(error) bool { return true }},
 	}
+}
+
+// ownCode is the status that an error brings: a plugin's reason has one, and what ended a start in the background.
+func ownCode(err error) int {
+	var perr *plugin.Error
+	var ended *execute.EndedError
+	switch {
+	case errors.As(err, &perr):
+		return perr.ExitCode()
+	case errors.As(err, &ended):
+		return ended.ExitCode()
+	}
+	return 0
 }
 
 func as[T error](err error) bool {
@@ -70,9 +83,8 @@ func exitCode(err error) int {
 		if !e.is(err) {
 			continue
 		}
-		var of *plugin.Error
-		if e.when == "" && errors.As(err, &of) {
-			return of.ExitCode()
+		if e.when == "" {
+			return ownCode(err)
 		}
 		return e.code
 	}

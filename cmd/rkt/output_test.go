@@ -224,6 +224,8 @@ func TestExitCode(t *testing.T) {
 		{context.DeadlineExceeded, 254},
 		{errors.New("x"), 254},
 		{&shownError{&pod.NotFoundError{}}, 66},
+		{&execute.EndedError{Status: 64}, 64},
+		{&execute.EndedError{Status: -1}, exitOther},
 	} {
 		for _, err := range []error{c.err, fmt.Errorf("wrapped: %w", c.err), errors.Join(c.err, nil)} {
 			if got := exitCode(err); got != c.want {

@@ -24,11 +24,14 @@ func (e *Engine) RunDetached(ctx context.Context, spec PodSpec, opts RunOptions)
 	if err != nil {
 		return p.UUID, err
 	}
+	uuidFile := opts.UUIDFileSave
 	opts.UUIDFileSave = "" // done
 	if _, err := e.Detach(ctx, p.UUID, opts); err != nil {
 		// As with Run, a pod that could not start is gone; its log is in the error.
 		if _, rerr := e.Remove(context.WithoutCancel(ctx), p.UUID); rerr != nil && !isGone(rerr) {
 			e.Observer.warn("pod %s: %v", p.UUID, rerr)
+		} else {
+			forgetUUID(uuidFile, p.UUID)
 		}
 		return p.UUID, err
 	}
@@ -57,7 +60,7 @@ func (e *Engine) Detach(ctx context.Context, prefix string, opts RunOptions) (st
 	}
 	opts.Detached, opts.UUIDFileSave = true, ""
 	said, err := execute.Detached(ctx, execute.Background{
-		Exe: e.exe, Args: append(e.globalArgs(), "start", id), Options: opts, Log: filepath.Join(logs, "rkt.log"),
+		Exe: e.exe, Args: append(e.globalArgs(), "start", id), Options: opts, Log: filepath.Join(logs, "rkt.log"), Verb: "start",
 	})
 	for line := range strings.Lines(said) {
 		if line = strings.TrimPrefix(strings.TrimSpace(line), "rkt: "); line != "" {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -132,6 +133,17 @@ func TestSaveUUID(t *testing.T) {
 	if fi, err := os.Lstat(link); err != nil || fi.Mode()&os.ModeSymlink == 0 {
 		t.Errorf("the symlink is %v, %v", fi.Mode(), err)
 	}
+	// What names another pod by now, or is no file, stays; what names the pod that never was goes.
+	forgetUUID(link, "two")
+	forgetUUID(os.DevNull, "")
+	forgetUUID("", "three")
+	if read(file) != "three" {
+		t.Error("a file that names another pod was removed")
+	}
+	forgetUUID(link, "three")
+	if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file of a pod that never was: %v", err)
+	}
 	if err := saveUUID(os.DevNull, "x"); err != nil {
 		t.Error(err)
 	}
@@ -141,7 +153,7 @@ func TestSaveUUID(t *testing.T) {
 	if err := saveUUID(filepath.Join(dir, "no", "such"), "x"); err == nil || !strings.Contains(err.Error(), "save pod UUID") {
 		t.Error(err)
 	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 {
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("left %v, %v", left, err)
 	}
 }

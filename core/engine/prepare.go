@@ -57,6 +57,7 @@ func (e *Engine) prepare(ctx context.Context, spec PodSpec, uuidFile string, lau
 	defer func() {
 		if err != nil {
 			discard(p)
+			forgetUUID(uuidFile, p.UUID)
 			p = nil
 		}
 	}()

@@ -25,6 +25,7 @@ func (e *Engine) Run(ctx context.Context, spec PodSpec, opts RunOptions) error {
 		p.Close() // gc has to know what is left
 	} else {
 		discard(p)
+		forgetUUID(opts.UUIDFileSave, p.UUID)
 	}
 	return err
 }

@@ -21,6 +21,24 @@ func saveUUID(path, uuid string) error {
 	return nil
 }
 
+// forgetUUID takes the file away again when the pod never came to be: its UUID would name nothing. What is no regular
+// file, or names another pod by now, is left alone.
+func forgetUUID(path, uuid string) {
+	if path == "" {
+		return
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return
+	}
+	if fi, err := os.Lstat(target); err != nil || !fi.Mode().IsRegular() {
+		return
+	}
+	if b, err := os.ReadFile(target); err == nil && string(b) == uuid {
+		os.Remove(target)
+	}
+}
+
 func writeWhole(path string, b []byte) error {
 	// A symlink stays one: its target is replaced.
 	if target, err := filepath.EvalSymlinks(path); err == nil {

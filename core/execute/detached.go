@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -21,10 +20,24 @@ type Background struct {
 	Args    []string
 	Options any    // JSON on its standard input
 	Log     string // file for its output
+	Verb    string // what its own errors begin with
 }
 
+// EndedError says why a process in the background ended before it was ready, and with what status: that of rkt where rkt
+// refused, and the pod's where its supervisor did.
+type EndedError struct {
+	Text   string
+	Status int // negative when a signal ended it
+}
+
+func (e *EndedError) Error() string { return e.Text }
+
+// ExitCode is the exit status of a command that ends with the error.
+func (e *EndedError) ExitCode() int { return e.Status }
+
 // Detached starts b and returns when it says READY=1, by systemd's notify protocol, which every supervisor
-// speaks. What it has written by then, warnings as a rule, is returned; when it ends before that, that is the error.
+// speaks. What it has written by then, warnings as a rule, is returned; when it ends before that, the error is an
+// *EndedError with the last that it said.
 func Detached(ctx context.Context, b Background) (string, error) {
 	// A socket file in a 0700 directory: an abstract one could be reached from a pod on the host's network.
 	dir, err := os.MkdirTemp("", "rkt-detach-")
@@ -50,9 +63,11 @@ func Detached(ctx context.Context, b Background) (string, error) {
 	}
 	ready := make(chan struct{})
 	go awaitReady(sock, ready)
+	var state *os.ProcessState
 	ended := make(chan error, 1)
 	go func() {
-		_, err := proc.Wait()
+		var err error
+		state, err = proc.Wait()
 		// What it said before it ended is in the socket: give the reader until it has seen all of it.
 		sock.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) //nolint:errcheck // a socket of ours
 		ended <- err
@@ -70,7 +85,10 @@ func Detached(ctx context.Context, b Background) (string, error) {
 			return said(log)
 		case <-time.After(100 * time.Millisecond):
 		}
-		return "", errors.Join(err, failure(log))
+		if err != nil {
+			return "", fmt.Errorf("start in background: %w", err)
+		}
+		return failure(log, b.Verb, state.ExitCode())
 	}
 }
 
@@ -123,10 +141,15 @@ func said(log *os.File) (string, error) {
 	return strings.TrimSpace(string(b)), err
 }
 
-func failure(log *os.File) error {
+// failure tells an error of rkt's own, which stands at the end of what was said, from that of a supervisor.
+func failure(log *os.File, verb string, status int) (before string, err error) {
 	text, err := said(log)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return fmt.Errorf("the pod ended before its apps had started: %s", text)
+	if _, own, ok := strings.Cut("\n"+text, "\n"+verb+": "); ok {
+		before = strings.TrimSuffix(text, verb+": "+own)
+		return strings.TrimSpace(before), &EndedError{Text: own, Status: status}
+	}
+	return "", &EndedError{Text: "the pod ended before its apps had started: " + text, Status: status}
 }

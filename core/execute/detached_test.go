@@ -54,9 +54,17 @@ func TestDetachedShort(t *testing.T) {
 }
 
 func TestDetachedFails(t *testing.T) {
-	_, err := Detached(t.Context(), background(t, "fail"))
-	if err == nil || !strings.Contains(err.Error(), "the pod ended before its apps had started: log line\nrun: no such image") {
-		t.Error(err)
+	for _, c := range []struct{ verb, before, text string }{
+		{"start", "", "the pod ended before its apps had started: log line\nrun: no such image"},
+		{"run", "log line", "no such image"},
+	} {
+		b := background(t, "fail")
+		b.Verb = c.verb
+		before, err := Detached(t.Context(), b)
+		var ended *EndedError
+		if !errors.As(err, &ended) || ended.Status != 66 || ended.Error() != c.text || before != c.before {
+			t.Errorf("%s: %q, %#v", c.verb, before, err)
+		}
 	}
 }
 
