@@ -11,6 +11,7 @@ import (
 
 	"github.com/rkt/rkt/v2/core/engine"
 	"github.com/rkt/rkt/v2/core/execute"
+	"github.com/rkt/rkt/v2/core/image"
 	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/core/store"
@@ -51,6 +52,7 @@ func exits() []exit {
 		{130, "Ctrl-C or SIGTERM before the pod ran", func(err error) bool { return errors.Is(err, context.Canceled) }},
 		{0, "", func(err error) bool { return ownCode(err) > 0 }},
 		{64, "the flavor cannot run such a pod", func(err error) bool { return as[*execute.UnsupportedError](err) }},
+		{64, "an image name that cannot be read", func(err error) bool { return errors.Is(err, image.ErrInvalid) }},
 		{66, "no such pod or app, or no such image in the store", func(err error) bool {
 			return as[*pod.NotFoundError](err) || as[*engine.AppError](err) || errors.Is(err, store.ErrNotFound)
 		}},

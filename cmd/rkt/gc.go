@@ -24,7 +24,11 @@ func (a *app) gcCmd() *cobra.Command {
 		Use:   "gc [FLAGS]",
 		Short: "remove pods that have ended, and what killed pods left",
 		Long: `Take back addresses, rules and cgroups of pods that have ended, mark them, and remove those that were marked
-longer ago than the grace time. Safe to run at any time, as often as wanted, beside other commands.`,
+longer ago than the grace time. Safe to run at any time, as often as wanted, beside other commands.
+
+Copies of plugins (pins/ of the data directory) go when no pod and no line of plugins.lock names them any more, and
+nobody has asked for them for ten minutes, whatever --grace-period says: a pod that is being made has a copy before it
+names it. Downloads that were broken off go at once, stored images never (rkt image gc).`,
 		Args: noArgs,
 	}
 	c.Flags().DurationVar(&o.Grace, "grace-period", 30*time.Minute, "keep ended pods for this `time`")

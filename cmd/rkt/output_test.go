@@ -17,6 +17,7 @@ import (
 
 	"github.com/rkt/rkt/v2/core/engine"
 	"github.com/rkt/rkt/v2/core/execute"
+	"github.com/rkt/rkt/v2/core/image"
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/core/store"
 	"github.com/rkt/rkt/v2/core/verify"
@@ -225,6 +226,7 @@ func TestExitCode(t *testing.T) {
 		{errors.New("x"), 254},
 		{&shownError{&pod.NotFoundError{}}, 66},
 		{&execute.EndedError{Status: 64}, 64},
+		{fmt.Errorf("%w %q: nothing", image.ErrInvalid, "x://"), 64},
 		{&execute.EndedError{Status: -1}, exitOther},
 	} {
 		for _, err := range []error{c.err, fmt.Errorf("wrapped: %w", c.err), errors.Join(c.err, nil)} {

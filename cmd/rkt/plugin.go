@@ -51,7 +51,7 @@ type pluginState string
 const (
 	pluginOK       pluginState = "ok"
 	pluginRefused  pluginState = "refused" // its owners or modes, or plugins.lock
-	pluginBroken   pluginState = "broken"  // its plugin.json
+	pluginBroken   pluginState = "broken"  // its plugin.json, or a binary that is none
 	pluginMasked   pluginState = "masked"
 	pluginShadowed pluginState = "shadowed"
 )
@@ -72,7 +72,7 @@ func newPluginJSON(e *engine.Engine, p *plugin.Entry) pluginJSON {
 	}
 	pin, err := e.PinState(p)
 	out.Pin = pin
-	if terr := e.Trust(p); terr != nil {
+	if terr := e.Runnable(p); terr != nil {
 		err = terr
 	}
 	if err == nil {
@@ -81,6 +81,9 @@ func newPluginJSON(e *engine.Engine, p *plugin.Entry) pluginJSON {
 	out.State = pluginOK
 	if err != nil {
 		out.State, out.Error = pluginRefused, reasonOf(err)
+		if errors.Is(err, plugin.ErrNoProgram) {
+			out.State = pluginBroken
+		}
 	}
 	return out
 }
@@ -104,7 +107,7 @@ func (a *app) pluginListCmd() *cobra.Command {
 
   ok         it is used where what it PROVIDES is wanted
   refused    its files can be changed by others than root, or are not those that plugins.lock names
-  broken     its plugin.json is missing or wrong; it hides no other of its name
+  broken     its plugin.json is missing or wrong, and it hides no other of its name; or its binary is no program
   shadowed   another one of its name comes first in the search path
   masked     no plugin: it hides those of its name in later directories (ln -s /dev/null /etc/rkt/plugins.d/NAME)
 

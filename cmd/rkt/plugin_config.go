@@ -54,7 +54,7 @@ is needed. A finding names the place as a JSON pointer and what can be there.
   no schema   the plugin ships none; rkt plugin check NAME asks the plugin itself
   orphan      a file for which there is no plugin: nobody reads it
 
-Fails when a configuration is invalid or an orphan.`,
+Fails when a configuration is invalid. Of an orphan, which a removed package leaves, it warns.`,
 		ValidArgsFunction: a.completePlugins,
 	}
 	c.Flags().StringVar(&form, "format", "", "json or json-pretty")
@@ -70,17 +70,23 @@ Fails when a configuration is invalid or an orphan.`,
 		if err != nil {
 			return err
 		}
-		out, bad := []configCheckJSON{}, 0
+		out, bad, orphans := []configCheckJSON{}, 0, 0
 		for _, s := range checked {
 			out = append(out, newConfigCheckJSON(s))
-			if s.State == engine.SettingsInvalid || s.State == engine.SettingsOrphan {
+			switch s.State {
+			case engine.SettingsInvalid:
 				bad++
+			case engine.SettingsOrphan:
+				orphans++
 			}
 		}
 		if form != "" {
 			err = format(form).print(a.stdout, out)
 		} else {
 			err = table(a.stdout, []string{"PLUGIN", "STATE", "FILE", "FINDING"}, configRows(out))
+		}
+		if err == nil && orphans > 0 {
+			e.Observer.Warn(plural(orphans, "configuration") + " of no plugin: nobody reads it until a plugin of the name can be used")
 		}
 		if err == nil && bad > 0 {
 			err = &plugin.Error{Reason: reason.ConfigInvalid, Message: plural(bad, "configuration") + " cannot be used"}

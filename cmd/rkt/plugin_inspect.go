@@ -18,10 +18,11 @@ import (
 // pluginDetailJSON is plugin inspect.
 type pluginDetailJSON struct {
 	pluginJSON
-	Digest      string               `json:"digest,omitempty"` // of all files together: what plugins.lock and the pods' plugins.json name
-	Files       map[string]string    `json:"files"`            // plugin.json, exec and programs to their SHA-256
-	Others      []pluginJSON         `json:"others"`           // of the same name, in order: shadowed or broken
-	Pods        int                  `json:"pods"`             // that hold any version of it
+	Digest      string               `json:"digest,omitempty"`     // of all files together: what plugins.lock and the pods' plugins.json name
+	Files       map[string]string    `json:"files"`                // plugin.json, exec and programs to their SHA-256
+	Others      []pluginJSON         `json:"others"`               // of the same name, in order: shadowed or broken
+	Pods        int                  `json:"pods"`                 // that hold any version of it
+	OtherPods   int                  `json:"other_pods,omitempty"` // of them, those that hold other bytes than these
 	ConfigFile  string               `json:"config_file,omitempty"`
 	ConfigState engine.SettingsState `json:"config_state,omitempty"` // absent: the plugin or its schema cannot be read
 	LastFailure *int64               `json:"last_failure,omitempty"` // ns since 1970; plugin logs shows it
@@ -75,13 +76,16 @@ func inspect(e *engine.Engine, entry *plugin.Entry) (pluginDetailJSON, error) {
 	if err != nil {
 		e.Observer.Warn(err.Error())
 	}
-	pods := map[string]bool{}
+	pods, others := map[string]bool{}, map[string]bool{}
 	for _, u := range uses {
 		for _, p := range u.Pods {
 			pods[p.UUID] = true
+			if !u.Installed {
+				others[p.UUID] = true
+			}
 		}
 	}
-	out.Pods = len(pods)
+	out.Pods, out.OtherPods = len(pods), len(others)
 	last, err := e.Failures().Read(entry.Name)
 	if err == nil {
 		out.LastFailure = unixNano(last.Time)
@@ -139,13 +143,21 @@ func printPlugin(w io.Writer, d pluginDetailJSON) {
 	}
 	line("config-file", d.ConfigFile)
 	line("config", string(d.ConfigState))
-	line("pods", fmt.Sprint(d.Pods))
+	line("pods", heldBy(d))
 	for _, o := range d.Others {
 		line("also-in", o.Directory+" ("+stateText(o)+")")
 	}
 	if d.LastFailure != nil {
 		line("last-failure", "rkt plugin logs "+d.Name)
 	}
+}
+
+// heldBy says how many pods hold the plugin, and when some hold another version or copy, how many hold which.
+func heldBy(d pluginDetailJSON) string {
+	if d.OtherPods == 0 {
+		return fmt.Sprint(d.Pods)
+	}
+	return fmt.Sprintf("%d (%d hold this one, %d another: rkt plugin in-use %s)", d.Pods, d.Pods-d.OtherPods, d.OtherPods, d.Name)
 }
 
 func join[T any](list []T) string {

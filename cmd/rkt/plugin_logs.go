@@ -31,7 +31,9 @@ func (a *app) pluginLogsCmd() *cobra.Command {
 		Short: "show a plugin's last failure and what it wrote",
 		Long: `Show the last time that a plugin crashed, did not answer, broke the protocol or had an error of its own: what was
 asked of it, and the last 64 KiB that it wrote to its standard error until then. Without a name list the plugins that
-have failed; as JSON it is a list both times. One failure a plugin is kept, of 64 plugins at most, below failures/ of the data directory.`,
+have failed; as JSON it is a list both times. One failure a plugin is kept, of 64 plugins at most, below
+failures/ of the data directory: the last, however long ago. The plugin may have started well since; time= says when it
+was. That no failure is known is said on standard error, and the status is 0.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usagef("at most one plugin name is taken")
@@ -52,11 +54,19 @@ have failed; as JSON it is a list both times. One failure a plugin is kept, of 6
 		if len(args) == 0 {
 			return a.listFailures(e.Failures(), form)
 		}
+		_, unknown := e.Plugin(args[0])
 		r, err := e.Failures().Read(args[0])
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("no failure of plugin %q is known", args[0])
-		}
-		if err != nil {
+		switch {
+		case err == nil: // of a plugin that is gone, too
+		case unknown != nil:
+			return unknown
+		case errors.Is(err, fs.ErrNotExist):
+			fmt.Fprintf(a.stderr, "plugin logs: no failure of plugin %s is known\n", args[0])
+			if form != "" {
+				return format(form).print(a.stdout, []pluginFailureJSON{})
+			}
+			return nil
+		default:
 			return err
 		}
 		if form != "" {

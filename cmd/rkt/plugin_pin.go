@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -37,7 +36,7 @@ configuration. From then on rkt refuses whatever else bears the name, wherever i
 with, and are entered, stopped and collected by it.
 
 An upgrade is refused until it is pinned in turn: rkt plugin inspect shows the sums of its files and runs nothing.
-Plugins that are not named are not affected.`,
+Plugins that are not named are not affected. When one of several cannot be pinned, none is.`,
 		Example: `  rkt plugin pin stage1-linux network-cni
   rkt plugin inspect stage1-linux && rkt plugin pin stage1-linux`,
 		Args:              somePlugins,
@@ -45,8 +44,8 @@ Plugins that are not named are not affected.`,
 	}
 	addFormat(c, &form)
 	c.RunE = func(cmd *cobra.Command, names []string) error {
-		return a.eachPin(names, form, func(e *engine.Engine, name string) (lock.Pin, error) {
-			return e.PinPlugin(cmd.Context(), name)
+		return a.changePins(names, form, func(e *engine.Engine) ([]lock.Pin, error) {
+			return e.PinPlugins(cmd.Context(), names)
 		}, func(p pinJSON) {
 			fmt.Fprintf(a.stdout, "pinned %s %s of %s to %s\n", p.Name, oneLine(p.Version), oneLine(p.Directory), p.Digest)
 		})
@@ -60,7 +59,7 @@ func (a *app) pluginUnpinCmd() *cobra.Command {
 		Use:   "unpin [FLAGS] NAME...",
 		Short: "allow these plugins any bytes again",
 		Long: `Take plugins out of ` + lock.FileName + ` of the local configuration. What is asked of their owners and modes stays. The
-plugins need not be installed any more.`,
+plugins need not be installed any more. When one of several is not pinned, nothing is changed.`,
 		Args: somePlugins,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			e, err := a.engine()
@@ -72,15 +71,15 @@ plugins need not be installed any more.`,
 	}
 	addFormat(c, &form)
 	c.RunE = func(cmd *cobra.Command, names []string) error {
-		return a.eachPin(names, form, func(e *engine.Engine, name string) (lock.Pin, error) {
-			return e.UnpinPlugin(cmd.Context(), name)
+		return a.changePins(names, form, func(e *engine.Engine) ([]lock.Pin, error) {
+			return e.UnpinPlugins(cmd.Context(), names)
 		}, func(p pinJSON) { fmt.Fprintf(a.stdout, "unpinned %s\n", p.Name) })
 	}
 	return c
 }
 
-// eachPin does one thing to each plugin, up to the first that fails, and shows what was done.
-func (a *app) eachPin(names []string, form format, do func(*engine.Engine, string) (lock.Pin, error), show func(pinJSON)) error {
+// changePins changes plugins.lock once, for all names or for none, and shows what was done.
+func (a *app) changePins(names []string, form format, do func(*engine.Engine) ([]lock.Pin, error), show func(pinJSON)) error {
 	if err := form.check(); err != nil {
 		return err
 	}
@@ -88,19 +87,19 @@ func (a *app) eachPin(names []string, form format, do func(*engine.Engine, strin
 	if err != nil {
 		return err
 	}
+	pins, err := do(e)
+	if err != nil {
+		return err
+	}
 	out := []pinJSON{}
-	for _, name := range names {
-		var p lock.Pin
-		if p, err = do(e, name); err != nil {
-			break
-		}
-		out = append(out, newPinJSON(name, p))
+	for i, p := range pins {
+		out = append(out, newPinJSON(names[i], p))
 		if form == "" {
-			show(out[len(out)-1])
+			show(out[i])
 		}
 	}
 	if form != "" {
-		err = errors.Join(form.print(a.stdout, out), err)
+		return form.print(a.stdout, out)
 	}
-	return err
+	return nil
 }

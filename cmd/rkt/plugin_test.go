@@ -2,13 +2,16 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/rkt/rkt/v2/core/engine"
+	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/core/pod"
 	"github.com/rkt/rkt/v2/core/schema"
 	"github.com/rkt/rkt/v2/proto/manifest"
+	"github.com/rkt/rkt/v2/proto/reason"
 )
 
 func pluginTable(t *testing.T, header []string, rows [][]string) string {
@@ -59,6 +62,52 @@ func TestPluginTables(t *testing.T) {
 	b.Reset()
 	all := samplePlugins()
 	printPlugin(&b, pluginDetailJSON{pluginJSON: all[3], Digest: digest, Files: map[string]string{"plugin.json": digest, "rkt-stage1-linux": digest},
-		Others: all[4:], Pods: 3, ConfigFile: "/etc/rkt/plugins/stage1-linux.json", ConfigState: engine.SettingsAbsent, LastFailure: new(int64)})
+		Others: all[4:], Pods: 3, ConfigFile: "/etc/rkt/plugins/stage1-linux.json", ConfigState: engine.SettingsAbsent, LastFailure: new(int64), OtherPods: 2})
 	golden(t, "plugin.txt", b.String())
+}
+
+// What keeps a plugin from starting says whose fault it is, and so does the foot.
+func TestPluginCheckStates(t *testing.T) {
+	perr := func(r reason.Reason) *plugin.Error { return &plugin.Error{Plugin: "p", Reason: r, Message: "m"} }
+	crashed := perr(reason.PluginCrashed)
+	crashed.LastLog, crashed.LogFile = []string{"out of cheese"}, "/f"
+	noProgram := perr(reason.PluginRefused)
+	noProgram.Err = plugin.ErrNoProgram
+	for _, c := range []struct {
+		err   error
+		state findingState
+		foot  string
+	}{
+		{nil, findingOK, ""},
+		{perr(reason.PluginRefused), findingRefused, "p is refused"},
+		{noProgram, findingBroken, "p is broken"},
+		{perr(reason.PluginProtocol), findingBroken, "p is broken"},
+		{perr(reason.PluginTimeout), findingBroken, "p is broken"},
+		{errors.New("m"), findingBroken, "p is broken"},
+		{crashed, findingCrashed, "p crashed"},
+		{perr(reason.ConfigInvalid), findingInvalid, "p is not configured rightly"},
+		{perr(reason.HostUnfit), findingMissing, "1 plugin cannot work on this host as it is"},
+	} {
+		f := startFinding("p", c.err)
+		foot := ""
+		if err := verdict([]findingJSON{f, f}); err != nil {
+			foot = err.Error()
+			if exitCode(err) != 69 {
+				t.Errorf("%v: exit status %d", c.err, exitCode(err))
+			}
+		}
+		if f.State != c.state || foot != c.foot {
+			t.Errorf("%v: %+v, %q", c.err, f, foot)
+		}
+	}
+	rows := pluginTable(t, nil, findingRows([]findingJSON{startFinding("p", crashed)}))
+	for _, want := range []string{"p  start  crashed  m\n", " log      out of cheese\n", " remedy   rkt plugin logs p shows what it wrote\n"} {
+		if !strings.Contains(rows, want) {
+			t.Errorf("%q is not in\n%s", want, rows)
+		}
+	}
+	err := verdict([]findingJSON{{Plugin: "a", Required: true, State: findingRefused}, {Plugin: "b", Required: true, State: findingRefused}, {Plugin: "c", Required: true, State: findingMissing}})
+	if want := "1 plugin cannot work on this host as it is; a, b are refused"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
 }

@@ -34,8 +34,9 @@ func (a *app) pluginInUseCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "in-use [FLAGS] [NAME]",
 		Short: "show which pods hold which plugin",
-		Long: `Show each plugin's binary that pods hold, by digest: a pod keeps the copy that it was started with until it is
-collected, whatever becomes of the package. BINARY says whether the installed plugin is the same ("installed"), or
+		Long: `Show each plugin's binary that pods hold, by digest: a pod keeps the copy that it was started with until the pod is
+collected, whatever becomes of the package. A copy that no pod holds any more goes with the first rkt gc that comes
+ten minutes or more after it was last asked for. BINARY says whether the installed plugin is the same ("installed"), or
 whether it has been upgraded or removed since ("former"). "missing": somebody has removed the copy; such a pod can be
 stopped with --force and collected, and not entered.
 
@@ -60,6 +61,11 @@ Starts no plugin and needs none. A package can be removed or upgraded while this
 			return err
 		}
 		uses, useErr := e.PluginUses(first(args))
+		if len(args) > 0 && len(uses) == 0 && useErr == nil {
+			if _, err := e.Plugin(args[0]); err != nil {
+				return err
+			}
+		}
 		if form != "" {
 			out := []pluginUseJSON{}
 			for _, u := range uses {

@@ -45,10 +45,13 @@ func (a *app) main(ctx context.Context, args []string) int {
 	return exitCode(err)
 }
 
-// commandName is what an error is prefixed with: the verb, as in "run: ...".
+// commandName is what an error is prefixed with: the verb, as in "run: ..." and "plugin check: ...".
 func commandName(cmd *cobra.Command) string {
 	if cmd == nil || !cmd.HasParent() {
 		return "rkt"
+	}
+	if cmd.Parent().HasParent() {
+		return cmd.Parent().Name() + " " + cmd.Name()
 	}
 	return cmd.Name()
 }

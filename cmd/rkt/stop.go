@@ -91,12 +91,12 @@ func (a *app) eachPod(c *cobra.Command, do func(context.Context, *engine.Engine,
 			full, result, err := do(cmd.Context(), e, id)
 			switch {
 			case err != nil:
-				fmt.Fprintf(a.stderr, "%s: %s\n", cmd.Name(), quoteControl(err.Error()))
+				fmt.Fprintf(a.stderr, "%s: %s\n", commandName(cmd), quoteControl(err.Error()))
 				ended = append(ended, endedJSON{id, failed, err.Error()})
 				bad, last = bad+1, err
 				continue
 			case form == "" && result != alreadyStopped:
-				fmt.Fprintf(a.stdout, "%q\n", full)
+				fmt.Fprintf(a.stdout, "%s\n", full)
 			}
 			ended = append(ended, endedJSON{Name: full, Result: result})
 		}
@@ -109,7 +109,7 @@ func (a *app) eachPod(c *cobra.Command, do func(context.Context, *engine.Engine,
 			return nil
 		}
 		if len(args) > 1 {
-			fmt.Fprintf(a.stderr, "%s: %d of %d pods failed\n", cmd.Name(), bad, len(args))
+			fmt.Fprintf(a.stderr, "%s: %d of %d pods failed\n", commandName(cmd), bad, len(args))
 		}
 		return &shownError{last}
 	}

@@ -67,8 +67,8 @@ func (e *Engine) fetchRemote(ctx context.Context, st *store.Store, ref image.Ref
 	// A registry must not be asked for what is a path of this host.
 	if scheme, rest, ok := strings.Cut(spec.Image, ":"); ok {
 		if _, err := e.Plugins().Fetcher(scheme); err == nil {
-			return nil, fmt.Errorf("find image %q: %q is also the scheme of an installed fetcher: write %s://%s, or docker://%s",
-				spec.Image, scheme, scheme, strings.TrimPrefix(rest, "//"), spec.Image)
+			return nil, fmt.Errorf("find image: %w %q: %q is also the scheme of an installed fetcher: write %s://%s, or docker://%s",
+				image.ErrInvalid, spec.Image, scheme, scheme, strings.TrimPrefix(rest, "//"), spec.Image)
 		}
 	}
 	var tried []error
@@ -125,7 +125,7 @@ func (e *Engine) fetchOne(ctx context.Context, st *store.Store, ref image.Ref, s
 	}
 	done, err := e.download(ctx, st, staging, ref, spec, access)
 	if err != nil {
-		return nil, err
+		return nil, e.explainRefusal(err, ref, policy)
 	}
 	name := trustName(done.GetCanonical())
 	if signed {
@@ -134,7 +134,7 @@ func (e *Engine) fetchOne(ctx context.Context, st *store.Store, ref image.Ref, s
 			return nil, fmt.Errorf("verify %s: the fetcher delivered %q instead", asked, name)
 		}
 		if err := e.verifySignature(ctx, staging, name, done); err != nil {
-			return nil, err
+			return nil, e.explainRefusal(err, ref, policy)
 		}
 	}
 	in := store.IngestRequest{

@@ -35,11 +35,14 @@ func (e *Engine) admit(entry *plugin.Entry, digest string) error {
 	}
 	return &plugin.Error{
 		Verb: "start plugin", Plugin: entry.Name, Version: entry.Manifest.Version, Reason: reason.PluginRefused,
-		Message: fmt.Sprintf("it is not the one that is pinned: %s pins %s with digest %s, %s is %s with digest %s%s; when you have checked it: rkt plugin pin %s",
-			filepath.Join(e.Config.LocalConfig, lock.FileName), version(want.Version), want.Digest,
-			entry.Dir, version(entry.Manifest.Version), digest, what, entry.Name),
+		Message: fmt.Sprintf("it is not the one that is pinned: %s pins %s (%s), %s is %s (%s)%s; when you have checked it: rkt plugin pin %s",
+			filepath.Join(e.Config.LocalConfig, lock.FileName), version(want.Version), short(want.Digest),
+			entry.Dir, version(entry.Manifest.Version), short(digest), what, entry.Name),
 	}
 }
+
+// short is what of a digest tells it from others; rkt plugin inspect shows the whole.
+func short(digest string) string { return digest[:min(12, len(digest))] }
 
 func version(v string) string {
 	if v == "" {
@@ -65,8 +68,31 @@ func (e *Engine) admitted(entry *plugin.Entry) (*plugin.Entry, error) {
 	return copied, err
 }
 
-// PinPlugin binds the plugin's name to the bytes that it has now, and says what they were.
-func (e *Engine) PinPlugin(ctx context.Context, name string) (lock.Pin, error) {
+// PinPlugins binds the plugins' names to the bytes that they have now, and says what they were, in the order of the
+// names. When one cannot be pinned none is.
+func (e *Engine) PinPlugins(ctx context.Context, names []string) ([]lock.Pin, error) {
+	var pins []lock.Pin
+	for _, name := range names {
+		p, err := e.pinOf(name)
+		if err != nil {
+			return nil, err
+		}
+		pins = append(pins, p)
+	}
+	err := lock.Change(ctx, e.Config.LocalConfig, func(f *lock.File) (bool, error) {
+		for i, name := range names {
+			f.Plugins[name] = pins[i]
+		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pins, nil
+}
+
+// pinOf is what a plugin would be bound to.
+func (e *Engine) pinOf(name string) (lock.Pin, error) {
 	entry, err := e.effective(name)
 	if err != nil {
 		return lock.Pin{}, err
@@ -90,25 +116,33 @@ func (e *Engine) PinPlugin(ctx context.Context, name string) (lock.Pin, error) {
 	if found != digest {
 		return lock.Pin{}, fmt.Errorf("pin plugin %s: its copy %s has changed on disk (digest %s): remove that directory", name, copied.Dir, found)
 	}
-	p := lock.Pin{
+	return lock.Pin{
 		Digest: digest, Files: sums, Version: entry.Manifest.Version, Directory: entry.Dir, Time: time.Now().UTC().Round(time.Second),
-	}
-	return p, lock.Change(ctx, e.Config.LocalConfig, func(f *lock.File) (bool, error) {
-		f.Plugins[name] = p
-		return true, nil
-	})
+	}, nil
 }
 
-// UnpinPlugin gives a name free, and says what it was bound to. It need not be installed any more.
-func (e *Engine) UnpinPlugin(ctx context.Context, name string) (was lock.Pin, err error) {
-	err = lock.Change(ctx, e.Config.LocalConfig, func(f *lock.File) (ok bool, err error) {
-		if was, ok = f.Plugins[name]; !ok {
-			return false, fmt.Errorf("unpin plugin %s: %s does not have it", name, filepath.Join(e.Config.LocalConfig, lock.FileName))
+// UnpinPlugins gives names free, and says what they were bound to. They need not be installed any more. When one is not
+// bound none is given free.
+func (e *Engine) UnpinPlugins(ctx context.Context, names []string) ([]lock.Pin, error) {
+	var were []lock.Pin
+	err := lock.Change(ctx, e.Config.LocalConfig, func(f *lock.File) (bool, error) {
+		for _, name := range names {
+			was, ok := f.Plugins[name]
+			if !ok {
+				return false, &plugin.Error{Reason: reason.PluginMissing, Message: fmt.Sprintf(
+					"unpin plugin %s: %s does not have it", name, filepath.Join(e.Config.LocalConfig, lock.FileName))}
+			}
+			were = append(were, was)
 		}
-		delete(f.Plugins, name)
+		for _, name := range names {
+			delete(f.Plugins, name)
+		}
 		return true, nil
 	})
-	return was, err
+	if err != nil {
+		return nil, err
+	}
+	return were, nil
 }
 
 // PinState says how a plugin stands to plugins.lock.
@@ -154,6 +188,11 @@ func (e *Engine) PinnedNames() []string {
 // Trust says whether rkt may run the plugin, by owners and modes, without running it.
 func (e *Engine) Trust(entry *plugin.Entry) error {
 	return plugin.Check(entry, os.Geteuid(), e.Config.Insecure.Plugin)
+}
+
+// Runnable is Trust, and whether the plugin's binary is a program: plugin.ErrNoProgram.
+func (e *Engine) Runnable(entry *plugin.Entry) error {
+	return plugin.CheckProgram(entry, os.Geteuid(), e.Config.Insecure.Plugin)
 }
 
 // Admitted says whether plugins.lock lets the plugin be run. Nothing is copied.

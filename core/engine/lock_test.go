@@ -55,7 +55,7 @@ func TestLock(t *testing.T) {
 	if state, err := e.PinState(entry); state != "" || err != nil {
 		t.Errorf("not pinned, and is %q, %v", state, err)
 	}
-	p, err := e.PinPlugin(t.Context(), "stage1-x")
+	p, err := pinOne(t, e)
 	if err != nil || len(p.Files) != 2 || p.Version != "1.0.0" || p.Directory != entry.Dir {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -82,7 +82,7 @@ func TestLock(t *testing.T) {
 		"Admitted": func() error { return e.Admitted(entry) },
 	} {
 		err := try()
-		if !errors.Is(err, plugin.ErrRefused) || !strings.Contains(err.Error(), p.Digest) || !strings.Contains(err.Error(), "what differs: rkt-stage1-x;") || !strings.Contains(err.Error(), "rkt plugin pin stage1-x") {
+		if !errors.Is(err, plugin.ErrRefused) || !strings.Contains(err.Error(), "("+p.Digest[:12]+")") || strings.Contains(err.Error(), p.Digest) || !strings.Contains(err.Error(), "what differs: rkt-stage1-x;") || !strings.Contains(err.Error(), "rkt plugin pin stage1-x") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -93,10 +93,13 @@ func TestLock(t *testing.T) {
 	if got, err := e.admitted(copied.Entry); err != nil || got != copied.Entry {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if was, err := e.UnpinPlugin(t.Context(), "stage1-x"); err != nil || was.Digest != p.Digest {
+	if _, err := e.UnpinPlugins(t.Context(), []string{"stage1-x", "stage1-y"}); !errors.Is(err, plugin.ErrMissing) || len(lockedNow(t, e)) != 1 {
+		t.Errorf("one of two is not bound: %v, and the lock has %v", err, lockedNow(t, e))
+	}
+	if was, err := e.UnpinPlugins(t.Context(), []string{"stage1-x"}); err != nil || was[0].Digest != p.Digest {
 		t.Fatalf("%+v, %v", was, err)
 	}
-	if _, err := e.UnpinPlugin(t.Context(), "stage1-x"); err == nil {
+	if _, err := e.UnpinPlugins(t.Context(), []string{"stage1-x"}); err == nil {
 		t.Error("unpinned twice")
 	}
 	e, entry = again(t, dir)
@@ -116,7 +119,7 @@ func TestPinOfDamagedCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, _ = again(t, filepath.Dir(e.Config.Dir))
-	_, err = e.PinPlugin(t.Context(), "stage1-x")
+	_, err = pinOne(t, e)
 	if err == nil || !strings.Contains(err.Error(), "has changed on disk") {
 		t.Errorf("pinned: %v", err)
 	}
@@ -180,4 +183,25 @@ func TestPluginUses(t *testing.T) {
 	if got, _ := e.PluginUses("stage1-x"); len(got) != 2 || got[0].Installed || got[0].Missing {
 		t.Errorf("%+v", got)
 	}
+}
+
+func pinOne(t *testing.T, e *Engine) (lock.Pin, error) {
+	t.Helper()
+	if pins, err := e.PinPlugins(t.Context(), []string{"stage1-x", "nosuch"}); err == nil || pins != nil || len(lockedNow(t, e)) != 0 {
+		t.Errorf("one of two is not there: %v, and the lock has %v", err, lockedNow(t, e))
+	}
+	pins, err := e.PinPlugins(t.Context(), []string{"stage1-x"})
+	if err != nil {
+		return lock.Pin{}, err
+	}
+	return pins[0], nil
+}
+
+func lockedNow(t *testing.T, e *Engine) map[string]lock.Pin {
+	t.Helper()
+	f, err := lock.Read(e.Config.LocalConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.Plugins
 }

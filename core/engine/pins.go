@@ -24,6 +24,7 @@ type held struct {
 	*plugin.Entry
 	record   poddir.PinnedPlugin
 	settings []byte
+	hint     string // where the settings are
 }
 
 // pin copies a plugin by digest, for as long as a pod refers to it.
@@ -36,6 +37,7 @@ func (e *Engine) pin(entry *plugin.Entry, kind plugin.Kind) (*held, error) {
 	if h.settings, err = e.settings(entry.Name); err != nil {
 		return nil, err
 	}
+	h.hint = e.settingsHint(entry.Name, h.settings)
 	h.Entry, h.record.Digest, err = e.copied(entry)
 	return h, err
 }
@@ -49,8 +51,11 @@ func (e *Engine) copied(entry *plugin.Entry) (*plugin.Entry, string, error) {
 	if err := e.admit(entry, digest); err != nil {
 		return nil, digest, err
 	}
-	entry, err = e.pins().Entry(digest)
-	return entry, digest, err
+	copied, err := e.pins().Entry(digest)
+	if err == nil && !entry.Pinned() {
+		copied.Origin = entry.Dir
+	}
+	return copied, digest, err
 }
 
 // recordPlugin adds a pinned plugin to the pod's plugins.json, and its configuration beside it.
@@ -93,16 +98,18 @@ func (e *Engine) pinned(podDir, kind string) (*held, error) {
 	if h.Entry, err = e.pins().Entry(p.Digest); err != nil {
 		return nil, err
 	}
+	h.hint = "in " + filepath.Join(podDir, settingsOf(kind)) + ", the pod's own copy of the time when it was made"
 	h.settings, err = os.ReadFile(filepath.Join(podDir, settingsOf(kind)))
 	if errors.Is(err, os.ErrNotExist) { // made by an rkt that kept none
 		h.settings, err = e.settings(p.Name)
+		h.hint = e.settingsHint(p.Name, h.settings)
 	}
 	return h, err
 }
 
 // launchHeld starts a pod's own copy of a plugin, with the pod's own copy of its configuration.
 func (e *Engine) launchHeld(ctx context.Context, h *held, o plugin.Options) (*plugin.Process, error) {
-	o.Config = h.settings
+	o.Config, o.ConfigHint = h.settings, h.hint
 	return e.run(ctx, h.Entry, o)
 }
 

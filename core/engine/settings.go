@@ -36,6 +36,14 @@ func (e *Engine) settings(name string) ([]byte, error) {
 	return b, nil
 }
 
+// settingsHint is the next step when a plugin refuses them.
+func (e *Engine) settingsHint(name string, settings []byte) string {
+	if settings == nil {
+		return "it is configured in " + e.settingsFile(name) + ", which is not there"
+	}
+	return "in " + e.settingsFile(name) + "; rkt plugin config check " + name + " holds it against the plugin's schema"
+}
+
 // SettingsState is what is known of a plugin's configuration without running the plugin.
 type SettingsState string
 
@@ -131,7 +139,7 @@ func readSchema(entry *plugin.Entry) (*schema.Schema, error) {
 	}
 	b, err := readBeneath(entry.Dir, entry.Manifest.ConfigSchema)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read schema of plugin %s: %s names %s, which is not in %s (the plugin's binary writes it: ./%s manifest DIR)",
+		return nil, fmt.Errorf("read schema of plugin %s: %s names %s, which is not in %s (install its package anew; its author makes the file with %s manifest DIR)",
 			entry.Name, manifest.FileName, entry.Manifest.ConfigSchema, entry.Dir, entry.Manifest.Exec)
 	}
 	if err != nil {

@@ -2,10 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/rkt/rkt/v2/core/fetch"
+	"github.com/rkt/rkt/v2/core/image"
 	"github.com/rkt/rkt/v2/core/plugin"
 	"github.com/rkt/rkt/v2/core/store"
 	"github.com/rkt/rkt/v2/core/trust"
@@ -87,6 +90,18 @@ func (e *Engine) verification(name, layout string, done *fetcherv1.FetchDone) (v
 		req.Keys = append(req.Keys, verify.Key{Path: k.Path, ID: k.ID})
 	}
 	return req, nil
+}
+
+// explainRefusal adds to a refusal what the verifiers were not told: how the image was named, and where the policy is.
+func (e *Engine) explainRefusal(err error, ref image.Ref, policy *trust.Policy) error {
+	var refused *verify.RefusedError
+	if errors.As(err, &refused) {
+		refused.Reference, refused.Scheme = ref.String(), ref.Scheme
+		if policy.Required(ref.Scheme) {
+			refused.PolicyFile = filepath.Join(e.Config.LocalConfig, trust.PolicyFile)
+		}
+	}
+	return err
 }
 
 // trustName is the name that keys are trusted for: "aci://example.com/app:1.0,os=linux" is "example.com/app".

@@ -65,11 +65,17 @@ func parse(s string) (Ref, error) {
 		return Ref{Scheme: ACIFile, Rest: s}, nil
 	}
 	if scheme, rest, ok := strings.Cut(s, "://"); ok && schemeRE.MatchString(scheme) {
+		if rest == "" {
+			return Ref{}, fmt.Errorf("nothing follows %s", s)
+		}
 		return parseScheme(scheme, rest)
 	}
 	if scheme, rest, ok := strings.Cut(s, ":"); ok {
 		switch scheme {
 		case Docker, OCI, OCIArchive, DockerArchive, ACIFile:
+			if rest == "" {
+				return Ref{}, fmt.Errorf("nothing follows %s", s)
+			}
 			return parseScheme(scheme, rest)
 		case "file":
 			return Ref{}, errors.New("write file:///ABSOLUTE/PATH, or the path alone")
@@ -87,9 +93,6 @@ func parse(s string) (Ref, error) {
 }
 
 func parseScheme(scheme, rest string) (Ref, error) {
-	if rest == "" {
-		return Ref{}, fmt.Errorf("nothing follows %s:", scheme)
-	}
 	var err error
 	switch scheme {
 	case Docker:

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/rkt/rkt/v2/core/internal/linux"
 	"github.com/rkt/rkt/v2/proto/manifest"
@@ -23,6 +24,8 @@ type Entry struct {
 	ShadowedBy string
 	// Masked says that the entry is no plugin but hides those of its name in later directories.
 	Masked bool
+	// Origin is, of a copy that rkt has just made, the directory that it was made of: messages name the files there.
+	Origin string
 
 	base string // directories above it are not judged (OpenPinned)
 	raw  []byte // plugin.json as it was read
@@ -37,6 +40,24 @@ func (e *Entry) usable() bool { return e.Err == nil && !e.Masked && e.ShadowedBy
 // Provides says whether the plugin provides service.
 func (e *Entry) Provides(service string) bool {
 	return e.Manifest != nil && e.Manifest.Provision(service) != nil
+}
+
+// shown is the path of a file of the plugin as messages name it.
+func (e *Entry) shown(path string) string {
+	if rest, below := strings.CutPrefix(path, e.Dir+"/"); below && e.Origin != "" {
+		return filepath.Join(e.Origin, rest)
+	}
+	return path
+}
+
+// kind is one that the plugin can be started as, without privileges if there is such.
+func (e *Entry) kind() Kind {
+	for _, k := range []Kind{KindFetcher, KindVerifier, KindNetwork, KindStage1} {
+		if e.Provides(k.Service()) {
+			return k
+		}
+	}
+	return KindVerifier
 }
 
 // Capable says whether the plugin claims an optional ability of a service.
@@ -91,7 +112,7 @@ func readManifest(dir string) (*manifest.Manifest, []byte, error) {
 	defer d.Close()
 	f, fi, err := linux.OpenBeneath(d, manifest.FileName)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, fmt.Errorf("there is no %s in it (the plugin's binary prints it: ./rkt-NAME manifest)", manifest.FileName)
+		return nil, nil, fmt.Errorf("there is no %s in it (install its package anew; its author makes the file with rkt-NAME manifest DIR)", manifest.FileName)
 	}
 	if err != nil {
 		return nil, nil, err

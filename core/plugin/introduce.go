@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -34,8 +35,8 @@ func (p *Process) describe(ctx context.Context) error {
 		return p.startRPC("describe", err)
 	}
 	if diff := differ(p.entry.Manifest, d); diff != "" {
-		return refuse(p.entry, "it is not what its %s says: %s (make the file anew: ./%s manifest > %s)",
-			manifest.FileName, diff, p.entry.Manifest.Exec, manifest.FileName)
+		return refuse(p.entry, "it is not what its %s says: %s (install its package anew; its author makes the file with %s manifest DIR)",
+			manifest.FileName, diff, p.entry.Manifest.Exec)
 	}
 	return nil
 }
@@ -48,7 +49,12 @@ func (p *Process) configure(ctx context.Context, o Options) error {
 		Config: o.Config, CoreVersion: o.CoreVersion, CoreCapabilities: o.CoreCapabilities, CacheDir: o.CacheDir,
 	})
 	if err != nil {
-		return p.startRPC("configure", err)
+		err := p.startRPC("configure", err)
+		var perr *Error
+		if errors.As(err, &perr) && perr.Reason == reason.ConfigInvalid {
+			return p.misconfigured(strings.TrimPrefix(perr.Message, "configure: "), o)
+		}
+		return err
 	}
 	var bad []string
 	for _, diag := range resp.GetDiagnostics() {
@@ -63,9 +69,19 @@ func (p *Process) configure(ctx context.Context, o Options) error {
 		}
 	}
 	if len(bad) > 0 {
-		return about(p.entry, reason.ConfigInvalid, "%s", strings.Join(bad, "; "))
+		return p.misconfigured(strings.Join(bad, "; "), o)
 	}
 	return nil
+}
+
+// misconfigured is what a plugin has against its configuration, with the file that it is about.
+func (p *Process) misconfigured(what string, o Options) error {
+	if o.ConfigHint != "" {
+		what += " (" + o.ConfigHint + ")"
+	}
+	err := about(p.entry, reason.ConfigInvalid, "%s", what)
+	err.Verb = "configure plugin"
+	return err
 }
 
 // startRPC is Error for the RPCs of the start. An error of our own dialer arrives as text.

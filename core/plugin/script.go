@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,22 +35,30 @@ type program struct {
 
 // newProgram finds out how the plugin's file is executed. The caller closes p.file of a script.
 func newProgram(file *os.File, e *Entry, k Kind, j judge) (program, error) {
-	bad := func(err error) (program, error) { return program{}, fmt.Errorf("execute %s: %w", file.Name(), err) }
+	name := e.shown(file.Name())
+	bad := func(err error) (program, error) { return program{}, fmt.Errorf("execute %s: %w", name, err) }
 	path, arg, err := launch.Script(file)
 	if err != nil {
-		return bad(err)
+		return bad(noProgramf("%w", err))
 	}
 	if path == "" {
-		return program{file: file, argv: []string{e.Manifest.Exec}}, checkELF(file)
+		what := "neither an ELF binary nor a script (its first line would begin with #!)"
+		if !k.unprivileged() {
+			what = fmt.Sprintf("no ELF binary, which a %s plugin must be", k)
+		}
+		if err := checkELF(file, what); err != nil {
+			return bad(err)
+		}
+		return program{file: file, argv: []string{e.Manifest.Exec}}, nil
 	}
 	if !k.unprivileged() {
-		return bad(fmt.Errorf("a %s plugin cannot be a script: pods keep it while they run, and rkt cannot keep its interpreter for them", k))
+		return bad(noProgramf("a %s plugin cannot be a script: pods keep it while they run, and rkt cannot keep its interpreter for them", k))
 	}
 	interp, err := j.openInterpreter(path)
 	if err != nil {
 		return bad(fmt.Errorf("its interpreter: %w", err))
 	}
-	if err := checkELF(interp); err != nil {
+	if err := checkELF(interp, "no ELF binary: "+path); err != nil {
 		interp.Close()
 		return bad(fmt.Errorf("its interpreter: %w", err))
 	}
@@ -58,6 +67,19 @@ func newProgram(file *os.File, e *Entry, k Kind, j judge) (program, error) {
 		argv = append(argv, arg)
 	}
 	return program{file: interp, argv: argv, script: file}, nil
+}
+
+// ErrNoProgram is wrapped by errors about a plugin whose binary no machine of this kind could run, whoever owns it.
+var ErrNoProgram = errors.New("no program")
+
+// noProgramError reads as its cause alone.
+type noProgramError struct{ error }
+
+func (e *noProgramError) Is(target error) bool { return target == ErrNoProgram }
+func (e *noProgramError) Unwrap() error        { return e.error }
+
+func noProgramf(format string, args ...any) error {
+	return &noProgramError{fmt.Errorf(format, args...)}
 }
 
 // maxLinks is the kernel's.

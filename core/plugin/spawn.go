@@ -213,11 +213,11 @@ func closeAll(fs ...*os.File) {
 	}
 }
 
-// checkELF says before the fork what execve would say tersely.
-func checkELF(f *os.File) error {
+// checkELF says before the fork what execve would say tersely; what, when the file is none at all.
+func checkELF(f *os.File, what string) error {
 	var head [20]byte
 	if _, err := f.ReadAt(head[:], 0); err != nil || string(head[:4]) != elf.ELFMAG {
-		return fmt.Errorf("execute %s: neither an ELF binary nor a script (its first line would begin with #!)", f.Name())
+		return noProgramf("%s", what)
 	}
 	var order binary.ByteOrder = binary.LittleEndian
 	if elf.Data(head[elf.EI_DATA]) == elf.ELFDATA2MSB {
@@ -228,7 +228,7 @@ func checkELF(f *os.File) error {
 		"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "386": elf.EM_386, "arm": elf.EM_ARM, "riscv64": elf.EM_RISCV,
 	}[runtime.GOARCH]
 	if known && machine != ours {
-		return fmt.Errorf("execute %s: built for %v, this machine is %s", f.Name(), machine, runtime.GOARCH)
+		return noProgramf("built for %v, this machine is %s", machine, runtime.GOARCH)
 	}
 	return nil
 }

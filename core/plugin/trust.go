@@ -31,6 +31,23 @@ func Check(e *Entry, euid int, insecure bool) error {
 	return nil
 }
 
+// CheckProgram is Check, and says of the binary's first bytes whether they are those of a program.
+func CheckProgram(e *Entry, euid int, insecure bool) error {
+	fs, err := Files(e, euid, insecure)
+	if err != nil {
+		return err
+	}
+	defer closeAll(fs...)
+	prog, err := newProgram(fs[1], e, e.kind(), judge{euid: euid, insecure: insecure})
+	if err != nil {
+		return refuse(e, "%w", err)
+	}
+	if prog.script != nil {
+		prog.file.Close()
+	}
+	return nil
+}
+
 // Files opens what a plugin consists of, and checks it: first plugin.json, then exec, then the programs. The
 // descriptors are of the very files that were checked. insecure (--insecure-options=plugin) forgives owners and
 // write permissions, but nothing else.
@@ -55,6 +72,10 @@ func Files(e *Entry, euid int, insecure bool) ([]*os.File, error) {
 			return nil, refuse(e, "%w", err)
 		}
 		out = append(out, f)
+	}
+	if err := judge.lookSchema(dir, e); err != nil {
+		closeAll(out...)
+		return nil, refuse(e, "%w", err)
 	}
 	if err := e.sameManifest(out[0]); err != nil {
 		closeAll(out...)
@@ -89,6 +110,22 @@ func open(e *Entry, euid int, insecure bool) (*os.File, error) {
 	closeAll(fs[0])
 	closeAll(fs[2:]...)
 	return fs[1], nil
+}
+
+// lookSchema judges the schema of the plugin's configuration, which is read and never run. That it is missing is said by
+// who wants it: a copy has none.
+func (j judge) lookSchema(dir *os.File, e *Entry) error {
+	if e.Manifest.ConfigSchema == "" || e.Pinned() {
+		return nil
+	}
+	f, err := j.openFile(dir, e.Manifest.ConfigSchema, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		f.Close()
+	}
+	return err
 }
 
 type judge struct {
@@ -140,7 +177,7 @@ func (j judge) openFile(dir *os.File, name string, program bool) (*os.File, erro
 	case err == unix.ELOOP:
 		return nil, fmt.Errorf("%s is a symbolic link, which rkt does not follow in a plugin's directory", path)
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s is missing, though %s names it", path, manifest.FileName)
+		return nil, &absentError{path}
 	case err != nil:
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
@@ -151,6 +188,15 @@ func (j judge) openFile(dir *os.File, name string, program bool) (*os.File, erro
 	}
 	return f, nil
 }
+
+// absentError is about a file that plugin.json names.
+type absentError struct{ path string }
+
+func (e *absentError) Error() string {
+	return fmt.Sprintf("%s is missing, though %s names it", e.path, manifest.FileName)
+}
+
+func (e *absentError) Unwrap() error { return fs.ErrNotExist }
 
 func (j judge) lookFile(f *os.File, path string, program bool) error {
 	fi, err := f.Stat()
@@ -183,7 +229,7 @@ func (j judge) look(f *os.File, path string) error {
 		if j.euid != 0 {
 			who = fmt.Sprintf("root or uid %d", j.euid)
 		}
-		return fmt.Errorf("%s belongs to uid %d (mode %04o); rkt runs only plugins that %s alone can change", path, st.Uid, st.Mode&0o7777, who)
+		return fmt.Errorf("%s belongs to uid %d (mode %04o); rkt runs only plugins that %s alone can change: chown root %s", path, st.Uid, st.Mode&0o7777, who, path)
 	case st.Mode&0o022 != 0:
 		return fmt.Errorf("%s can be written by others than its owner (owner uid %d, mode %04o): chmod go-w %s, or install the plugin elsewhere", path, st.Uid, st.Mode&0o7777, path)
 	}

@@ -105,7 +105,9 @@ func TestSwapAfterCheck(t *testing.T) {
 }
 
 func TestOtherBinaries(t *testing.T) {
-	for _, c := range []struct{ name, content, says string }{
+	for _, c := range []struct {
+		name, content, says string
+	}{
 		{"text", "hello", "neither an ELF binary nor a script"},
 		{"empty", "", "neither an ELF binary nor a script"},
 		{"other machine", "\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x16\x00", "built for EM_S390"},
@@ -117,11 +119,58 @@ func TestOtherBinaries(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := Launch(t.Context(), e, options(dir, KindFetcher))
-			if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), c.says) {
+			for _, err := range []error{err, CheckProgram(e, os.Geteuid(), false)} {
+				if !errors.Is(err, ErrRefused) || !errors.Is(err, ErrNoProgram) || !strings.Contains(err.Error(), c.says) {
+					t.Error(err)
+				}
+			}
+			if err := Check(e, os.Geteuid(), false); err != nil {
 				t.Error(err)
 			}
 			nothingLeft(t, dir)
 		})
+	}
+}
+
+// Of a stage1 it is not said that it may be a script, and of a copy the file is named that it was made of.
+func TestNoProgramOfStage1(t *testing.T) {
+	dir := place(t)
+	e := install(t, dir, "good")
+	e.Origin = "/where/it/was"
+	for _, c := range []struct{ content, says string }{
+		{"hello", "execute /where/it/was/" + e.Manifest.Exec + ": no ELF binary, which a stage1 plugin must be"},
+		{"#!/bin/sh\n", "a stage1 plugin cannot be a script"},
+	} {
+		if err := os.WriteFile(exe(e), []byte(c.content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Launch(t.Context(), e, options(dir, KindStage1))
+		if !errors.Is(err, ErrNoProgram) || !strings.Contains(err.Error(), c.says) {
+			t.Error(err)
+		}
+	}
+}
+
+// What core reads of a plugin's directory is held to the same rule, be it never run.
+func TestSchemaOfOthers(t *testing.T) {
+	dir := place(t)
+	e := install(t, dir, "good")
+	e.Manifest.ConfigSchema = "config.schema.json"
+	if err := Check(e, os.Geteuid(), false); err != nil {
+		t.Errorf("without the file: %v", err)
+	}
+	path := filepath.Join(e.Dir, e.Manifest.ConfigSchema)
+	if err := os.WriteFile(path, []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(e, os.Geteuid(), false); err != nil {
+		t.Error(err)
+	}
+	if err := os.Chmod(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(e, os.Geteuid(), false); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "chmod go-w "+path) {
+		t.Error(err)
 	}
 }
 

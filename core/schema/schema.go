@@ -205,8 +205,7 @@ func escape(key string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }
 
-// words are the library's, without the way through the schema, and with the schema's own descriptions: what is
-// there, and what can be.
+// words are the schema's own descriptions, what can be there, and then the library's, without the way through the schema.
 func words(part, form *jsonschema.Schema, err error) string {
 	text := err.Error()
 	for strings.HasPrefix(text, "validating ") {
@@ -226,7 +225,7 @@ func words(part, form *jsonschema.Schema, err error) string {
 		}
 	}
 	if len(wanted) > 0 {
-		text += "; wanted: " + strings.Join(wanted, "; ")
+		text = "wanted: " + strings.Join(wanted, "; ") + " (" + text + ")"
 	}
 	return text
 }

@@ -8,6 +8,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,17 +40,39 @@ type RefusedError struct {
 	Trusted int // how many keys are trusted for the name
 	Reasons []string
 	Signers []string // fingerprint and identity of signers that are not trusted
+	// Unjudged says that no verifier had a word for such an image: another key would change nothing.
+	Unjudged bool
+	// What the caller knows of the image, for the way out: the reference with its scheme, and the file of the policy that
+	// can rule on the scheme, empty where it does not demand the signature.
+	Reference, Scheme, PolicyFile string
 }
 
 func (e *RefusedError) Error() string {
-	msg := fmt.Sprintf("verify %s: %s", e.Name, strings.Join(e.Reasons, "; "))
+	what := e.Reference
+	if what == "" {
+		what = e.Name
+	}
+	msg := fmt.Sprintf("verify %s: %s", what, strings.Join(e.Reasons, "; "))
 	if len(e.Signers) > 0 {
 		msg += "; signed by " + strings.Join(e.Signers, ", ")
 	}
-	if e.Trusted == 0 {
-		msg += "; no key is trusted for this name"
+	once := "run without a signature with: --insecure-options=image"
+	policy := ""
+	if e.PolicyFile != "" {
+		policy = fmt.Sprintf(`accept all unsigned images of the scheme by %s: {"schema": 1, "signatures": {%q: "accept-unsigned"}}`, e.PolicyFile, e.Scheme)
 	}
-	return msg + " (trust a key with: rkt trust --prefix=PREFIX KEYFILE; run without a signature with: --insecure-options=image; policy.json rules on a whole scheme)"
+	if e.Unjudged {
+		return msg + " (" + joined(policy, once) + ")"
+	}
+	if e.Trusted == 0 {
+		msg += fmt.Sprintf("; no key is trusted for the name %s", e.Name)
+	}
+	return msg + " (" + joined("trust a key with: rkt trust --prefix=PREFIX KEYFILE", once, policy) + ")"
+}
+
+// joined leaves out what is empty.
+func joined(ways ...string) string {
+	return strings.Join(slices.DeleteFunc(ways, func(s string) bool { return s == "" }), "; ")
 }
 
 // Launcher starts a verifier.
@@ -64,7 +87,7 @@ func Image(ctx context.Context, set *plugin.Set, start Launcher, req Request) ([
 		if strings.Contains(req.Image.GetMediaType(), "appc") {
 			why += " (install the package rkt-verifier-openpgp)"
 		}
-		refused.Reasons = []string{why}
+		refused.Reasons, refused.Unjudged = []string{why}, true
 		return nil, refused
 	}
 	return judge(entries, refused, func(e *plugin.Entry) (*verifierv1.VerifyResponse, error) { return ask(ctx, e, start, req) })
@@ -99,6 +122,7 @@ func judge(entries []*plugin.Entry, refused *RefusedError, ask func(*plugin.Entr
 		}
 	}
 	if rejected || len(accepted) == 0 {
+		refused.Unjudged = !rejected // all have abstained
 		return nil, refused
 	}
 	return accepted, nil

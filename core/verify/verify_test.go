@@ -85,9 +85,13 @@ func TestRefusedError(t *testing.T) {
 		want string
 	}{
 		{RefusedError{Name: "a", Trusted: 1, Reasons: []string{"x", "y"}},
-			"verify a: x; y (trust a key with: rkt trust --prefix=PREFIX KEYFILE; run without a signature with: --insecure-options=image; policy.json rules on a whole scheme)"},
+			"verify a: x; y (trust a key with: rkt trust --prefix=PREFIX KEYFILE; run without a signature with: --insecure-options=image)"},
+		{RefusedError{Name: "a", Reference: "shelf://a", Scheme: "shelf", PolicyFile: "/etc/rkt/policy.json", Unjudged: true, Reasons: []string{"x"}},
+			`verify shelf://a: x (accept all unsigned images of the scheme by /etc/rkt/policy.json: {"schema": 1, "signatures": {"shelf": "accept-unsigned"}}; run without a signature with: --insecure-options=image)`},
+		{RefusedError{Name: "a", Reference: "aci://a", Scheme: "aci", PolicyFile: "/etc/rkt/policy.json", Reasons: []string{"x"}},
+			`verify aci://a: x; no key is trusted for the name a (trust a key with: rkt trust --prefix=PREFIX KEYFILE; run without a signature with: --insecure-options=image; accept all unsigned images of the scheme by /etc/rkt/policy.json: {"schema": 1, "signatures": {"aci": "accept-unsigned"}})`},
 		{RefusedError{Name: "a", Reasons: []string{"x"}, Signers: []string{"AA", "BB"}},
-			"verify a: x; signed by AA, BB; no key is trusted for this name (trust a key with: rkt trust --prefix=PREFIX KEYFILE; run without a signature with: --insecure-options=image; policy.json rules on a whole scheme)"},
+			"verify a: x; signed by AA, BB; no key is trusted for the name a (trust a key with: rkt trust --prefix=PREFIX KEYFILE; run without a signature with: --insecure-options=image)"},
 	} {
 		if got := c.err.Error(); got != c.want {
 			t.Errorf("%s\nwant %s", got, c.want)
