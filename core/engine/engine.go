@@ -104,7 +104,7 @@ func (e *Engine) launch(ctx context.Context, entry *plugin.Entry, o plugin.Optio
 	if o.Config, err = e.settings(entry.Name); err != nil {
 		return nil, err
 	}
-	o.ConfigHint = e.settingsHint(entry.Name, o.Config)
+	o.ConfigHint = e.settingsHint(entry, o.Config)
 	return e.run(ctx, entry, o)
 }
 

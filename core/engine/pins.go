@@ -37,7 +37,7 @@ func (e *Engine) pin(entry *plugin.Entry, kind plugin.Kind) (*held, error) {
 	if h.settings, err = e.settings(entry.Name); err != nil {
 		return nil, err
 	}
-	h.hint = e.settingsHint(entry.Name, h.settings)
+	h.hint = e.settingsHint(entry, h.settings)
 	h.Entry, h.record.Digest, err = e.copied(entry)
 	return h, err
 }
@@ -102,7 +102,7 @@ func (e *Engine) pinned(podDir, kind string) (*held, error) {
 	h.settings, err = os.ReadFile(filepath.Join(podDir, settingsOf(kind)))
 	if errors.Is(err, os.ErrNotExist) { // made by an rkt that kept none
 		h.settings, err = e.settings(p.Name)
-		h.hint = e.settingsHint(p.Name, h.settings)
+		h.hint = e.settingsHint(h.Entry, h.settings)
 	}
 	return h, err
 }

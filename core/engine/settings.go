@@ -37,11 +37,16 @@ func (e *Engine) settings(name string) ([]byte, error) {
 }
 
 // settingsHint is the next step when a plugin refuses them.
-func (e *Engine) settingsHint(name string, settings []byte) string {
+func (e *Engine) settingsHint(entry *plugin.Entry, settings []byte) string {
+	name := entry.Name
 	if settings == nil {
 		return "it is configured in " + e.settingsFile(name) + ", which is not there"
 	}
-	return "in " + e.settingsFile(name) + "; rkt plugin config check " + name + " holds it against the plugin's schema"
+	in := "in " + e.settingsFile(name)
+	if entry.Manifest.ConfigSchema == "" {
+		return in + "; rkt plugin check " + name + " asks the plugin again, which ships no schema"
+	}
+	return in + "; rkt plugin config check " + name + " says what it may hold"
 }
 
 // SettingsState is what is known of a plugin's configuration without running the plugin.
