@@ -115,6 +115,7 @@ func (e *Engine) run(ctx context.Context, entry *plugin.Entry, o plugin.Options)
 	o.Debug = e.Config.Debug
 	o.Insecure = e.Config.Insecure.Plugin
 	o.Grease = e.Config.Grease
+	o.ConfigPath = e.settingsFile(entry.Name)
 	o.CoreVersion = e.Version
 	o.Failed = e.keepFailure(entry)
 	o.Waiting = func(err error, wait time.Duration) {

@@ -47,6 +47,7 @@ func (p *Process) configure(ctx context.Context, o Options) error {
 	}
 	resp, err := p.Plugin().Configure(ctx, &pluginv1.ConfigureRequest{
 		Config: o.Config, CoreVersion: o.CoreVersion, CoreCapabilities: o.CoreCapabilities, CacheDir: o.CacheDir,
+		ConfigPath: o.ConfigPath,
 	})
 	if err != nil {
 		err := p.startRPC("configure", err)

@@ -32,6 +32,8 @@ type Options struct {
 	FDs []FD
 	// Config is the admin's file for the plugin, byte for byte; nil when there is none.
 	Config []byte
+	// ConfigPath is that file, or where it would be; the plugin is told for what it says to the admin.
+	ConfigPath string
 	// ConfigHint says where Config is from and what checks it; it follows what the plugin has against it.
 	ConfigHint string
 	// CacheDir outlives the process; it counts when it exists and belongs to the plugin's uid.
