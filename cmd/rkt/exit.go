@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/rkt/rkt/v2/core/config"
 	"github.com/rkt/rkt/v2/core/engine"
 	"github.com/rkt/rkt/v2/core/execute"
 	"github.com/rkt/rkt/v2/core/image"
@@ -52,6 +53,7 @@ func exits() []exit {
 		{130, "Ctrl-C or SIGTERM before the pod ran", func(err error) bool { return errors.Is(err, context.Canceled) }},
 		{0, "", func(err error) bool { return ownCode(err) > 0 }},
 		{64, "the flavor cannot run such a pod", func(err error) bool { return as[*execute.UnsupportedError](err) }},
+		{64, "a file of the configuration cannot be used", func(err error) bool { return as[*config.InvalidError](err) }},
 		{64, "an image name that cannot be read", func(err error) bool { return errors.Is(err, image.ErrInvalid) }},
 		{66, "no such pod or app, or no such image in the store", func(err error) bool {
 			return as[*pod.NotFoundError](err) || as[*engine.AppError](err) || errors.Is(err, store.ErrNotFound)

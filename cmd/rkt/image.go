@@ -39,7 +39,8 @@ func (a *app) imageListCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list [FLAGS]",
 		Short: "list stored images",
-		Long:  `List stored images, the oldest import first. SIZE is what the image's layers take; shared layers count in each.`,
+		Long:  `List stored images, the oldest import first. NAME is the first of an image's names: --format=json has all of them. SIZE
+is what the image's layers take; shared layers count in each.`,
 		Args:  noArgs,
 	}
 	c.Flags().BoolVar(&full, "full", false, "whole IDs and wall-clock times")

@@ -50,10 +50,11 @@ is needed. A finding names the place as a JSON pointer and what can be there.
 
   valid       nothing is wrong
   invalid     the plugin will refuse it
-  absent      there is no file: the plugin's defaults count
+  absent      there is no file: the plugin's defaults count; a finding is what the schema wants all the same
   no schema   the plugin ships none; rkt plugin check NAME asks the plugin itself
   orphan      a file for which there is no plugin: nobody reads it
 
+The schema is read whoever may write it: rkt plugin check says whether the plugin is used at all.
 Fails when a configuration is invalid. Of an orphan, which a removed package leaves, it warns.`,
 		ValidArgsFunction: a.completePlugins,
 	}

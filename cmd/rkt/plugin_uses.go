@@ -40,7 +40,8 @@ ten minutes or more after it was last asked for. BINARY says whether the install
 whether it has been upgraded or removed since ("former"). "missing": somebody has removed the copy; such a pod can be
 stopped with --force and collected, and not entered.
 
-Starts no plugin and needs none. A package can be removed or upgraded while this shows pods.`,
+Starts no plugin and needs none. A package can be removed or upgraded while this shows pods. A NAME that is neither
+installed nor held by any pod is an error.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usagef("at most one plugin name is taken")

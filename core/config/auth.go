@@ -52,7 +52,7 @@ func (c Config) Credentials(scheme string) ([]Credential, error) {
 	for _, dir := range []string{c.SystemConfig, c.LocalConfig} {
 		found, err := readAuthDir(filepath.Join(dir, "auth.d"))
 		if err != nil {
-			return nil, err
+			return nil, invalid(err)
 		}
 		for _, cred := range found {
 			if cred.Registry != (scheme == schemeDocker) {

@@ -86,16 +86,16 @@ func Load(f Flags, getenv func(string) string) (Config, error) {
 	v.SetDefault("fetch.timeout", DefaultFetchLimit)
 	for _, dir := range []string{c.SystemConfig, c.LocalConfig} {
 		if err := merge(v, filepath.Join(dir, fileName)); err != nil {
-			return c, err
+			return c, invalid(err)
 		}
 	}
 	c.Stage1 = first(getenv("RKT_STAGE1"), v.GetString("stage1"))
 	c.ImageSearch = v.GetStringSlice("image.search")
 	if c.StopGrace, err = duration(v, "stop.grace"); err != nil {
-		return c, err
+		return c, invalid(err)
 	}
 	if c.FetchLimit, err = duration(v, "fetch.timeout"); err != nil {
-		return c, err
+		return c, invalid(err)
 	}
 	c.Dir, err = dataDir(first(f.Dir, getenv("RKT_DIR"), v.GetString("dir")))
 	return c, err

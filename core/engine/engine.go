@@ -181,5 +181,5 @@ func (e *Engine) Plugin(name string) (*plugin.Entry, error) {
 		return found, nil
 	}
 	return nil, &plugin.Error{Reason: reason.PluginMissing, Message: fmt.Sprintf(
-		"no plugin is called %q: looked in %s", name, strings.Join(e.Plugins().Dirs(), ", "))}
+		"no plugin is called %q: looked in %s (pods may still hold copies of one that was removed: rkt plugin in-use)", name, strings.Join(e.Plugins().Dirs(), ", "))}
 }

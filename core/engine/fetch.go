@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/rkt/rkt/v2/core/config"
 	"github.com/rkt/rkt/v2/core/fetch"
 	"github.com/rkt/rkt/v2/core/image"
 	"github.com/rkt/rkt/v2/core/plugin"
@@ -92,7 +93,7 @@ func (e *Engine) fetchOne(ctx context.Context, st *store.Store, ref image.Ref, s
 	defer cancel()
 	policy, err := trust.LoadPolicy(e.Config.SystemConfig, e.Config.LocalConfig)
 	if err != nil {
-		return nil, err
+		return nil, &config.InvalidError{Err: err}
 	}
 	signed := policy.Required(ref.Scheme) && !e.Config.Insecure.Image || spec.Signature != ""
 	access, err := e.access(ref, spec, signed)

@@ -124,6 +124,8 @@ func (e *Engine) checkSettings(name string) (Settings, error) {
 		out.Schema = filepath.Join(entry.Dir, entry.Manifest.ConfigSchema)
 	}
 	switch {
+	case doc == nil && s != nil:
+		out.Findings = s.Check([]byte("{}")) // what the schema wants, and is not there
 	case doc == nil:
 	case s == nil:
 		out.State = SettingsNoSchema

@@ -33,14 +33,15 @@ type digests struct {
 
 // Configure is called before Verify when there is a configuration. A key that nobody knows is a mistyped one.
 func (d *digests) Configure(_ context.Context, c plugin.Config) ([]plugin.Diagnostic, error) {
-	if len(c.JSON) == 0 {
-		return nil, nil
+	var now digests // what was configured before does not count
+	if len(c.JSON) > 0 {
+		dec := json.NewDecoder(bytes.NewReader(c.JSON))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&now); err != nil {
+			return nil, plugin.ConfigInvalid("parse configuration: %w", err)
+		}
 	}
-	dec := json.NewDecoder(bytes.NewReader(c.JSON))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(d); err != nil {
-		return nil, plugin.ConfigInvalid("parse configuration: %w", err)
-	}
+	*d = now
 	return nil, nil
 }
 
