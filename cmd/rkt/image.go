@@ -39,9 +39,9 @@ func (a *app) imageListCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list [FLAGS]",
 		Short: "list stored images",
-		Long:  `List stored images, the oldest import first. NAME is the first of an image's names: --format=json has all of them. SIZE
+		Long: `List stored images, the oldest import first. NAME is the first of an image's names: --format=json has all of them. SIZE
 is what the image's layers take; shared layers count in each.`,
-		Args:  noArgs,
+		Args: noArgs,
 	}
 	c.Flags().BoolVar(&full, "full", false, "whole IDs and wall-clock times")
 	c.Flags().BoolVar(&noLegend, "no-legend", false, "no header")
