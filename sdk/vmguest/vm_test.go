@@ -125,7 +125,7 @@ func bootOn(t *testing.T, k kernel.Kernel, more []string, words, device string, 
 	v.qemu = exec.Command("qemu-system-x86_64", append([]string{
 		"-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "1", "-m", "512", "-nodefaults", "-no-user-config", "-display", "none",
 		"-serial", "stdio", "-no-reboot", "-kernel", k.Image, "-initrd", initrd,
-		"-append", "console=ttyS0 panic=-1 quiet cryptomgr.notests " + words,
+		"-append", "console=ttyS0 panic=-1 quiet cryptomgr.notests no_timer_check " + words,
 		"-chardev", "socket,id=ctl,fd=3", "-device", "virtio-serial-pci", "-device", device,
 	}, args...)...)
 	v.qemu.ExtraFiles = []*os.File{theirs}

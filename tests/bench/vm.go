@@ -144,6 +144,7 @@ func bareArgs(accel, kernel, initramfs, more string) []string {
 	kind, cpu := "microvm,accel=kvm,isa-serial=on,rtc=on,acpi=on,pcie=on", "host"
 	if accel != "kvm" {
 		kind, cpu = "q35,accel="+accel+",usb=off,graphics=off,vmport=off,smbus=off,sata=off", "max"
+		more = "no_timer_check " + more
 	}
 	return []string{"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 		"-machine", kind, "-cpu", cpu, "-smp", "1", "-kernel", kernel, "-initrd", initramfs,

@@ -123,7 +123,7 @@ func qemuArgs(o options, img images, out string) []string {
 		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off", "-smp", strconv.Itoa(o.cpus), "-m", strconv.Itoa(o.memory),
 		"-nodefaults", "-no-user-config", "-nographic", "-serial", "stdio", "-no-reboot",
 		"-kernel", img.kernel, "-initrd", img.initrd,
-		"-append", "console=ttyS0 panic=-1 quiet cryptomgr.notests systemd.show_status=0 systemd.unified_cgroup_hierarchy=1",
+		"-append", "console=ttyS0 panic=-1 quiet cryptomgr.notests no_timer_check systemd.show_status=0 systemd.unified_cgroup_hierarchy=1",
 		"-drive", "file=" + img.disk + ",if=none,id=disk,format=raw,snapshot=on,cache=unsafe,discard=unmap",
 		"-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci",
 	}
