@@ -2,8 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -34,16 +34,17 @@ func machines(t *testing.T, accel, program string) []byte {
 	return config
 }
 
-func build(t *testing.T, plugin, supervise string) string {
+// build makes the plugin of a package, with its supervisor and whatever more.
+func build(t *testing.T, plugin, supervise string, more map[string]string) string {
 	t.Helper()
-	return conformance.Build(t, plugin, map[string]string{
-		supervisor: supervise, service.GuestProgram: "github.com/rkt/rkt/v2/sdk/vmguest/cmd/rkt-vmguest",
-	})
+	programs := map[string]string{supervisor: supervise, service.GuestProgram: "github.com/rkt/rkt/v2/sdk/vmguest/cmd/rkt-vmguest"}
+	maps.Copy(programs, more)
+	return conformance.Build(t, plugin, programs)
 }
 
 // TestConformance runs pods where there is a kvmtool, and KVM to run it: kvmtool emulates nothing.
 func TestConformance(t *testing.T) {
-	p, o := conformance.Plugin{Dir: build(t, ".", "./supervisor")}, conformance.Options{Level: conformance.Protocol}
+	p, o := conformance.Plugin{Dir: build(t, ".", "./supervisor", nil)}, conformance.Options{Level: conformance.Protocol}
 	if lkvm := os.Getenv(envLkvm); lkvm != "" {
 		p.Config, o.Level = machines(t, "kvm", lkvm), conformance.Isolation
 	}
@@ -52,15 +53,9 @@ func TestConformance(t *testing.T) {
 
 // TestConformanceEmulated runs pods on any host, with a program in kvmtool's place that understands its command line.
 func TestConformanceEmulated(t *testing.T) {
-	const cmd = "./internal/emulated/cmd/"
-	tool := filepath.Join(t.TempDir(), "lkvm")
-	config := machines(t, "tcg", tool)
-	compile := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", tool, cmd+"lkvm")
-	compile.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := compile.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	const cmd, tool = "./internal/emulated/cmd/", "lkvm"
+	dir := build(t, cmd+"rkt-stage1-lkvm", cmd+supervisor, map[string]string{tool: cmd + tool})
 	conformance.Run(t, conformance.Plugin{
-		Dir: build(t, cmd+"rkt-stage1-lkvm", cmd+supervisor), Config: config,
+		Dir: dir, Config: machines(t, "tcg", filepath.Join(dir, tool)),
 	}, conformance.Options{Level: conformance.Isolation})
 }

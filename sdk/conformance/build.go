@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/rkt/rkt/v2/proto/manifest"
 )
@@ -70,6 +71,22 @@ func compile(out, pkg string) error {
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", pkg, err, text)
+	}
+	return depend(pkg)
+}
+
+// depend looks at every source of pkg, so that the go command does not take a test's former result for good when one of
+// them has changed: it knows what the test itself has opened, and not what a build has read.
+func depend(pkg string) error {
+	const files = `{{$d := .Dir}}{{range .GoFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}{{range .EmbedFiles}}{{$d}}/{{.}}{{"\n"}}{{end}}`
+	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}"+files+"{{end}}", pkg).Output()
+	if err != nil {
+		return fmt.Errorf("list the sources of %s: %w", pkg, err)
+	}
+	for name := range strings.Lines(string(out)) {
+		if _, err := os.Stat(strings.TrimSuffix(name, "\n")); err != nil && strings.TrimSpace(name) != "" {
+			return fmt.Errorf("list the sources of %s: %w", pkg, err)
+		}
 	}
 	return nil
 }
