@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/rkt/rkt/v2/proto/poddir"
+	"github.com/rkt/rkt/v2/sdk/internal/thread"
 )
 
 // What the thread forks is in the pod's cgroup; on version 2, in the app's own below it.
@@ -22,24 +22,9 @@ func TestJoin(t *testing.T) {
 		t.Skip("cgroups are made by root")
 	}
 	cg, want := podCgroup(t)
-	if err := onThread(func() error { return fork(t, cg, want) }); err != nil {
+	if err := thread.Run(func() error { return fork(t, cg, want) }); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// onThread calls f on a thread that ends with it, which the process's first one does not: on version 1 it is moved.
-func onThread(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			done <- onThread(f)
-			runtime.UnlockOSThread()
-			return
-		}
-		done <- f()
-	}()
-	return <-done
 }
 
 // podCgroup makes a pod's cgroup where this process is, and says what a member's /proc/PID/cgroup ends in.

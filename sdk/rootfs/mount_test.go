@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/rkt/rkt/v2/proto/poddir"
+	"github.com/rkt/rkt/v2/sdk/internal/thread"
 )
 
 // A root is what its layers make of it, writes go to the pod, and nobody but the thread sees it.
@@ -32,7 +30,7 @@ func TestMount(t *testing.T) {
 		}
 		app.Rootfs.Layers = append(app.Rootfs.Layers, layer)
 	}
-	if err := onThread(func() error { return look(dir, app) }); err != nil {
+	if err := thread.Run(func() error { return look(dir, app) }); err != nil {
 		t.Error(err)
 	}
 	if b, err := os.ReadFile(filepath.Join(dir, "apps/a/upper/written")); err != nil || string(b) != "by the app" {
@@ -41,21 +39,6 @@ func TestMount(t *testing.T) {
 	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(mounts), dir) {
 		t.Errorf("the host sees the mount, %v", err)
 	}
-}
-
-// onThread calls f on a thread that ends with it, and that is not the first one: /proc/self shows that one's mounts.
-func onThread(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			done <- onThread(f)
-			runtime.UnlockOSThread()
-			return
-		}
-		done <- f()
-	}()
-	return <-done
 }
 
 func look(dir string, app *poddir.App) error {

@@ -178,6 +178,28 @@ func grown(ctx context.Context, path string, size int64, done chan error) error 
 	}
 }
 
+// planted makes a layout directory of the plugin's with what write leaves for each blob, whose place in it is path; write
+// returns the file that it wrote.
+func planted(e *suite.Env, blobs []string, write func(i int, blob, path string) (string, error)) (dir string, err error) {
+	if dir, err = e.Dir(); err != nil {
+		return "", err
+	}
+	sub := filepath.Join(dir, "blobs", "sha256")
+	if err := errors.Join(os.MkdirAll(sub, 0o755), e.Give(filepath.Dir(sub)), e.Give(sub)); err != nil {
+		return "", err
+	}
+	for i, b := range blobs {
+		if len(b) != 64 {
+			continue
+		}
+		file, err := write(i, b, filepath.Join(sub, b))
+		if err := errors.Join(err, e.Give(file)); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
+}
+
 // damaged plants what a crash of the machine can leave: names without their bytes.
 func damaged(ctx context.Context, e *suite.Env) error {
 	return each(e, func(t target) error {
@@ -185,25 +207,14 @@ func damaged(ctx context.Context, e *suite.Env) error {
 		if err != nil {
 			return err
 		}
-		dir, err := e.Dir()
+		dir, err := planted(e, blobs, func(i int, _, path string) (string, error) {
+			if i%2 == 1 {
+				path += ".partial"
+			}
+			return path, os.WriteFile(path, []byte("not these bytes"), 0o644)
+		})
 		if err != nil {
 			return err
-		}
-		sub := filepath.Join(dir, "blobs", "sha256")
-		if err := errors.Join(os.MkdirAll(sub, 0o755), e.Give(filepath.Dir(sub)), e.Give(sub)); err != nil {
-			return err
-		}
-		for i, b := range blobs {
-			if len(b) != 64 {
-				continue
-			}
-			name := filepath.Join(sub, b)
-			if i%2 == 1 {
-				name += ".partial"
-			}
-			if err := errors.Join(os.WriteFile(name, []byte("not these bytes"), 0o644), e.Give(name)); err != nil {
-				return err
-			}
 		}
 		got, err := t.once(ctx, e, dir)
 		if err != nil {

@@ -59,22 +59,12 @@ func resumedOf(ctx context.Context, e *suite.Env, t target) error {
 	if err != nil {
 		return err
 	}
-	dir, err := e.Dir()
+	dir, err := planted(e, blobs, func(_ int, blob, path string) (string, error) {
+		partial := path + ".partial"
+		return partial, half(filepath.Join(from, "blobs", "sha256", blob), partial)
+	})
 	if err != nil {
 		return err
-	}
-	sub := filepath.Join("blobs", "sha256")
-	if err := errors.Join(os.MkdirAll(filepath.Join(dir, sub), 0o755), e.Give(filepath.Join(dir, "blobs")), e.Give(filepath.Join(dir, sub))); err != nil {
-		return err
-	}
-	for _, b := range blobs {
-		if len(b) != 64 {
-			continue
-		}
-		partial := filepath.Join(dir, sub, b+".partial")
-		if err := errors.Join(half(filepath.Join(from, sub, b), partial), e.Give(partial)); err != nil {
-			return err
-		}
 	}
 	got, err := t.once(ctx, e, dir)
 	if err != nil {
@@ -143,30 +133,10 @@ func lifelineOf(ctx context.Context, e *suite.Env, t target) error {
 }
 
 func memoryOf(ctx context.Context, e *suite.Env, t target) error {
-	dir, err := e.Dir()
-	if err != nil {
-		return err
-	}
-	p, err := t.start(ctx, e, process.Options{})
-	if err != nil {
-		return err
-	}
-	got, err := t.fetch(ctx, p, dir)
-	if err != nil {
-		return err
-	}
-	rss, err := p.PeakRSS()
-	if err != nil {
-		return err
-	}
-	if rss <= e.Plugin.MaxRSS {
-		return nil
-	}
-	size, err := total(dir)
-	if err != nil {
-		return err
-	}
-	return fmt.Errorf("with the %d MiB of %s, %d MiB were resident; the bound is %d MiB", size>>20, got.image().Digest, rss>>20, e.Plugin.MaxRSS>>20)
+	return bounded(ctx, e, t, func(dir string, got *fetched) (string, error) {
+		size, err := total(dir)
+		return fmt.Sprintf("the %d MiB of %s", size>>20, got.image().Digest), err
+	})
 }
 
 // total is the size of the blobs of a layout.
